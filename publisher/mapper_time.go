@@ -22,11 +22,15 @@ func canonicalTime(v Value) Value {
 
 // parseTime reads the forms in which SQLite and Postgres keep times
 // (https://sqlite.org/lang_datefunc.html §2): dates with or without time,
-// fraction and zone, Julian days, and unix time in s, ms, µs or ns. Without a
-// zone the time is UTC, as SQLite has it.
+// fraction and zone, a time of day alone, Julian days, and unix time in s, ms,
+// µs or ns. Without a zone the time is UTC, as SQLite has it. "now" is no stored
+// time: it would mean another one with every look.
 func parseTime(text string) (time.Time, bool) {
 	text = strings.TrimSpace(text)
 	t, ok := parseCalendar(text)
+	if !ok {
+		t, ok = parseClock(text)
+	}
 	if !ok {
 		t, ok = parseCount(text)
 	}
@@ -60,6 +64,17 @@ func parseCalendar(s string) (time.Time, bool) {
 	// time.Date takes the 31st of February for the 3rd of March.
 	exists := day >= 1 && time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Day() == day
 	return t, exists
+}
+
+// parseClock reads a time of day alone, which SQLite takes for one on
+// 2000-01-01.
+func parseClock(s string) (time.Time, bool) {
+	hour, minute, second, nano, s, ok := clock(s)
+	if !ok {
+		return time.Time{}, false
+	}
+	offset, ok := zone(strings.TrimPrefix(s, " "))
+	return time.Date(2000, time.January, 1, hour, minute, second-offset, nano, time.UTC), ok
 }
 
 // clock reads HH:MM[:SS[.fraction]] and returns what follows.

@@ -98,14 +98,16 @@ func (u *unit) answered(try int, results []fetchResult) {
 
 // match gives each leg what was found for it, or returns the first error.
 func (u *unit) match(results []fetchResult) error {
+	of := make(map[subjects.Room]*leg, len(u.legs))
+	for _, l := range u.legs {
+		of[l.m.room.name] = l
+	}
 	for _, r := range results {
 		if r.err != nil {
 			return r.err
 		}
-		for _, l := range u.legs {
-			if l.m.room.name == r.found.Room {
-				l.found, l.upTo = r.found, r.upTo
-			}
+		if l := of[r.found.Room]; l != nil { // not left meanwhile
+			l.found, l.upTo = r.found, r.upTo
 		}
 	}
 	return nil
