@@ -52,6 +52,9 @@ func parsePosition(s string) (Position, error) {
 	if i < 0 {
 		return Position{Place: s, Done: AllDone}, nil
 	}
+	if i == 0 {
+		return Position{}, fmt.Errorf("%q names no place", s)
+	}
 	if s[i+1:] == "*" {
 		return Position{Place: s[:i], Done: AllDone}, nil
 	}
