@@ -56,6 +56,9 @@ func (v *Verifier) Verify(token string) (access.Identity, error) {
 	switch {
 	case token == "":
 		return access.Identity{}, claimError{"there is none; send it in connect"}
+	case strings.ContainsAny(token, "\r\n"):
+		// encoding/base64 skips line breaks, so one token would have many forms.
+		return access.Identity{}, fmt.Errorf("%w: it holds a line break", ErrToken)
 	case len(token) > MaxToken:
 		return access.Identity{}, fmt.Errorf("%w: %d bytes, at most %d are read", ErrToken, len(token), MaxToken)
 	}
