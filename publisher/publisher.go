@@ -121,10 +121,12 @@ func New(cfg Config, nc *nats.Conn, sources []Source, mapper Mapper, log *slog.L
 // restart after the repair goes on where this run ended.
 func (p *Publisher) Run(ctx context.Context) error {
 	saved := make(chan struct{})
-	ctx, cancel := context.WithCancel(ctx)
+	// The state is kept until the last session has ended, so that what is
+	// acknowledged while ctx ends is in it.
+	keep, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
 		defer close(saved)
-		p.keepState(ctx)
+		p.keepState(keep)
 	}()
 	defer func() {
 		cancel()
