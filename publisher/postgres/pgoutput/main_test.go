@@ -1,0 +1,9 @@
+package pgoutput_test
+
+import (
+	"testing"
+
+	"github.com/petpro/fabric/test/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
