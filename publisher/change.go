@@ -27,6 +27,11 @@ type Value struct {
 
 // Row holds the allow-listed columns of a row, by name. A column that the
 // source could not know is absent.
+//
+// A source that joins inside the shop's own transaction adds what lookups find
+// under the name of the lookup, "services[service_id].provider_id" (see
+// Mapping.Lookups); what is there is used instead of the memory of followed
+// tables.
 type Row map[string]Value
 
 // Change is one row's change, in commit order.
@@ -36,8 +41,17 @@ type Change struct {
 	// Old is the row before (Update, Delete), New after (all but Delete). For
 	// Touch both are the row as it is.
 	Old, New Row
-	// Cause of a Touch: the followed row as it was before its change.
+	// Cause of a Touch: the followed row as it was before its change. Without
+	// it, Old and New tell by their lookups what differs.
 	Cause *Cause
+	// Recall says that Old lacks columns which the source's log does not have, or
+	// that a Touch may have told of the row before this change of it (rows read
+	// ahead of the log): the mapper compares with what was last published (see
+	// Past).
+	Recall bool
+	// Unknown says that what New lacks cannot be known any more, as the row was
+	// deleted since: payloads leave the keys out that need it.
+	Unknown bool
 }
 
 // Cause is the former state of a followed row.
@@ -49,6 +63,7 @@ type Cause struct {
 
 // Entry is one step of a source: a change to map, a message that a service
 // published by itself, or, with neither, the news that the place was reached.
+// The zero Entry says that the source was looked at and is alive.
 type Entry struct {
 	// Place in the source, unique and rising, in the source's own form
 	// ("17/0" for change 17 of a SQLite log, "1042" for a sequence).

@@ -11,7 +11,44 @@ import (
 )
 
 // condition tells whether something holds for a change.
-type condition func(*scope) bool
+type condition struct {
+	// holds judges a change of which all is known that it asks for; what is not
+	// is left in scope.lacking.
+	holds func(*scope) bool
+	// root is the same as a tree, for changes of which not all is known.
+	root *clause
+}
+
+// of judges a change. If it depends on a column that the source did not give it
+// does not hold, and the column is left in s.lacking (unless s.unknown).
+func (c *condition) of(s *scope) bool {
+	if s.lacking != "" {
+		return false // the change is refused already
+	}
+	holds := c.holds(s)
+	if s.lacking == "" {
+		return holds
+	}
+	return c.weigh(s) == yes
+}
+
+// may is of for a condition that must rather be taken to hold.
+func (c *condition) may(s *scope) bool {
+	holds := c.holds(s)
+	if s.lacking == "" {
+		return holds
+	}
+	return c.weigh(s) != no
+}
+
+// weigh judges part by part, because what is not known may not matter.
+func (c *condition) weigh(s *scope) truth {
+	truth := c.root.judge(s.truth)
+	if truth != maybe || s.unknown {
+		s.lacking = ""
+	}
+	return truth
+}
 
 // maxCondition bounds the length of a condition in bytes, and with it how deep
 // the parser may nest.
@@ -26,7 +63,7 @@ const maxCondition = 4096
 // is not understood here must be refused, not quietly be false. stateOnly
 // refuses what speaks of a change rather than of a row. The error joins all
 // that is wrong.
-func compileCondition(source string, cols *columns, stateOnly bool) (condition, error) {
+func compileCondition(source string, cols *columns, stateOnly bool) (*condition, error) {
 	if len(source) > maxCondition {
 		return nil, fmt.Errorf("the condition is %d bytes long, at most %d are allowed", len(source), maxCondition)
 	}
@@ -38,8 +75,11 @@ func compileCondition(source string, cols *columns, stateOnly bool) (condition, 
 		return nil, fmt.Errorf("%q: %w", source, err)
 	}
 	c := &conditionCompiler{columns: cols, stateOnly: stateOnly}
-	holds := c.boolean(tree.Node)
-	return holds, errors.Join(c.errs...)
+	root := c.boolean(tree.Node)
+	if len(c.errs) > 0 {
+		return nil, errors.Join(c.errs...)
+	}
+	return &condition{holds: root.compile(), root: root}, nil
 }
 
 type conditionCompiler struct {
@@ -48,23 +88,21 @@ type conditionCompiler struct {
 	errs      []error
 }
 
-func (c *conditionCompiler) fail(format string, args ...any) condition {
+func (c *conditionCompiler) fail(format string, args ...any) *clause {
 	c.errs = append(c.errs, fmt.Errorf(format, args...))
 	return nil
 }
 
-// boolean compiles a node that must be true or false.
-func (c *conditionCompiler) boolean(node ast.Node) condition {
+// boolean compiles a node that must be true or false; nil if it is wrong.
+func (c *conditionCompiler) boolean(node ast.Node) *clause {
 	switch n := node.(type) {
 	case *ast.BoolNode:
-		value := n.Value
-		return func(*scope) bool { return value }
+		return &clause{kind: clauseConstant, value: n.Value}
 	case *ast.UnaryNode:
 		if n.Operator != "not" && n.Operator != "!" {
 			return c.fail("operator %q gives no true or false", n.Operator)
 		}
-		inner := c.boolean(n.Node)
-		return func(s *scope) bool { return !inner(s) }
+		return &clause{kind: clauseNot, left: c.boolean(n.Node)}
 	case *ast.BinaryNode:
 		return c.binary(n)
 	case *ast.CallNode:
@@ -80,14 +118,12 @@ func (c *conditionCompiler) boolean(node ast.Node) condition {
 	return c.fail("%s is no condition; use inserted(), deleted(), changed(column), set(column), comparisons, and, or, not", describe(node))
 }
 
-func (c *conditionCompiler) binary(n *ast.BinaryNode) condition {
+func (c *conditionCompiler) binary(n *ast.BinaryNode) *clause {
 	switch n.Operator {
 	case "and", "&&":
-		left, right := c.boolean(n.Left), c.boolean(n.Right)
-		return func(s *scope) bool { return left(s) && right(s) }
+		return &clause{kind: clauseAnd, left: c.boolean(n.Left), right: c.boolean(n.Right)}
 	case "or", "||":
-		left, right := c.boolean(n.Left), c.boolean(n.Right)
-		return func(s *scope) bool { return left(s) || right(s) }
+		return &clause{kind: clauseOr, left: c.boolean(n.Left), right: c.boolean(n.Right)}
 	case "==", "!=", "<", "<=", ">", ">=":
 		return c.comparison(n.Operator, n.Left, n.Right)
 	case "in":
@@ -97,21 +133,29 @@ func (c *conditionCompiler) binary(n *ast.BinaryNode) condition {
 }
 
 // membership compiles column in ["a", "b"].
-func (c *conditionCompiler) membership(n *ast.BinaryNode) condition {
+func (c *conditionCompiler) membership(n *ast.BinaryNode) *clause {
 	array, ok := n.Right.(*ast.ArrayNode)
 	if !ok {
 		return c.fail("in wants a list of constants, for example status in [\"confirmed\", \"cancelled\"]")
 	}
-	choices := make([]condition, 0, len(array.Nodes))
+	if len(array.Nodes) == 0 {
+		return &clause{kind: clauseConstant}
+	}
+	in := &clause{kind: clauseState}
+	choices := make([]func(*scope) bool, 0, len(array.Nodes))
 	for _, item := range array.Nodes {
-		choices = append(choices, c.comparison("==", n.Left, item))
+		if equal := c.comparison("==", n.Left, item); equal != nil {
+			choices = append(choices, equal.holds)
+			in.columns = append(in.columns, equal.columns...)
+		}
 	}
-	return func(s *scope) bool {
-		return slices.ContainsFunc(choices, func(equal condition) bool { return equal(s) })
+	in.holds = func(s *scope) bool {
+		return slices.ContainsFunc(choices, func(equal func(*scope) bool) bool { return equal(s) })
 	}
+	return in
 }
 
-func (c *conditionCompiler) call(n *ast.CallNode) condition {
+func (c *conditionCompiler) call(n *ast.CallNode) *clause {
 	callee, ok := n.Callee.(*ast.IdentifierNode)
 	if !ok {
 		return c.fail("only inserted(), deleted(), changed(column) and set(column) can be called")
@@ -125,20 +169,20 @@ func (c *conditionCompiler) call(n *ast.CallNode) condition {
 			return c.speaksOfChange(name + "()")
 		}
 		if name == "inserted" {
-			return func(s *scope) bool { return s.inserted }
+			return &clause{kind: clauseInserted}
 		}
-		return func(s *scope) bool { return s.deleted }
+		return &clause{kind: clauseDeleted}
 	case "changed", "set":
 		column, ok := c.argument(name, n.Arguments)
 		switch {
 		case !ok:
 			return nil
 		case name == "set":
-			return func(s *scope) bool { return s.value(column).Valid }
+			return &clause{kind: clauseState, columns: []int{column}, holds: func(s *scope) bool { return s.value(column).Valid }}
 		case c.stateOnly:
 			return c.speaksOfChange("changed()")
 		}
-		return func(s *scope) bool { return s.changed(column) }
+		return &clause{kind: clauseChanged, columns: []int{column}}
 	default:
 		return c.unknownFunction(name)
 	}
@@ -163,11 +207,11 @@ func (c *conditionCompiler) argument(function string, args []ast.Node) (int, boo
 	return column, true
 }
 
-func (c *conditionCompiler) unknownFunction(name string) condition {
+func (c *conditionCompiler) unknownFunction(name string) *clause {
 	return c.fail("unknown function %s(); there are inserted(), deleted(), changed(column) and set(column)", name)
 }
 
-func (c *conditionCompiler) speaksOfChange(what string) condition {
+func (c *conditionCompiler) speaksOfChange(what string) *clause {
 	return c.fail("%s speaks of a change, but this is judged on the row as it is; use set(column) or a comparison", what)
 }
 

@@ -37,7 +37,7 @@ var operators = map[string]func(order) bool{
 var mirrored = map[string]string{"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 // comparison compiles a comparison of which at least one side is a column.
-func (c *conditionCompiler) comparison(operator string, left, right ast.Node) condition {
+func (c *conditionCompiler) comparison(operator string, left, right ast.Node) *clause {
 	l, ok := left.(*ast.IdentifierNode)
 	if !ok {
 		if l, ok = right.(*ast.IdentifierNode); !ok {
@@ -49,47 +49,51 @@ func (c *conditionCompiler) comparison(operator string, left, right ast.Node) co
 	if err != nil {
 		c.fail("%w", err)
 	}
-	against := c.against(operator, right)
+	against, others := c.against(operator, right)
 	if err != nil || against == nil {
 		return nil
 	}
 	holds := operators[operator]
-	return func(s *scope) bool { return holds(against(s, s.value(column))) }
+	return &clause{
+		kind:    clauseState,
+		columns: append([]int{column}, others...),
+		holds:   func(s *scope) bool { return holds(against(s, s.value(column))) },
+	}
 }
 
 // against compiles the right side of a comparison into the order of a value to
-// it; nil if it cannot be one.
-func (c *conditionCompiler) against(operator string, node ast.Node) func(*scope, Value) order {
+// it, nil if it cannot be one, and names the columns it reads.
+func (c *conditionCompiler) against(operator string, node ast.Node) (against func(*scope, Value) order, reads []int) {
 	equality := operator == "==" || operator == "!="
 	switch n := node.(type) {
 	case *ast.IdentifierNode:
 		column, err := c.columns.find(n.Value)
 		if err != nil {
 			c.fail("%w", err)
-			return nil
+			return nil, nil
 		}
-		return func(s *scope, v Value) order { return compareValues(v, s.value(column)) }
+		return func(s *scope, v Value) order { return compareValues(v, s.value(column)) }, []int{column}
 	case *ast.StringNode:
 		text := Value{Text: n.Value, Valid: true}
-		return func(_ *scope, v Value) order { return compareText(v, text) }
+		return func(_ *scope, v Value) order { return compareText(v, text) }, nil
 	case *ast.NilNode:
 		if equality {
-			return func(_ *scope, v Value) order { return compareText(v, Value{}) }
+			return func(_ *scope, v Value) order { return compareText(v, Value{}) }, nil
 		}
 	case *ast.BoolNode:
 		if equality {
 			want := n.Value
-			return func(_ *scope, v Value) order { return compareBool(v, want) }
+			return func(_ *scope, v Value) order { return compareBool(v, want) }, nil
 		}
 	default:
 		if want, ok := constant(node); ok {
-			return func(_ *scope, v Value) order { return compareNumber(v, want) }
+			return func(_ *scope, v Value) order { return compareNumber(v, want) }, nil
 		}
 		c.fail("%s cannot be compared with a column; compare with a column, a text, a number, true, false or nil", describe(node))
-		return nil
+		return nil, nil
 	}
 	c.fail("%s is neither less nor greater than anything; use == or !=", map[bool]string{true: "nil", false: "true or false"}[isNil(node)])
-	return nil
+	return nil, nil
 }
 
 func isNil(node ast.Node) bool { _, ok := node.(*ast.NilNode); return ok }

@@ -38,12 +38,24 @@ func (m memory) apply(c *Change) {
 	if f == nil {
 		return
 	}
-	if old := c.Old[f.key]; old.Valid {
+	key, old := c.New[f.key], c.Old[f.key]
+	if !old.Valid {
+		old = key // it did not change
+	}
+	was := f.rows[old.Text]
+	if old.Valid {
 		delete(f.rows, old.Text)
 	}
-	if key := c.New[f.key]; key.Valid && c.Op != Delete {
-		f.rows[key.Text] = f.columns.read(nil, c.New, c.Old)
+	if !key.Valid || c.Op == Delete {
+		return
 	}
+	is, _ := f.columns.read(nil, c.New, c.Old)
+	for i := range is {
+		if !is[i].known && was != nil && c.Op == Update {
+			is[i] = was[i] // unchanged, and costly to tell
+		}
+	}
+	f.rows[key.Text] = is
 }
 
 // forget empties the memory.

@@ -20,11 +20,14 @@ type room struct {
 	// comes twice has the role of the first.
 	participants []participant
 	// gone is nil if a row is gone only when it is deleted.
-	gone condition
-	// status is the number of the column, -1 without one.
+	gone *condition
+	// status is the number of the column, -1 if none decides.
 	status   int
 	terminal map[string]bool
 }
+
+// named is the room of the row with that key.
+func (r *room) named(id string) subjects.Room { return subjects.Room(r.kind + "." + id) }
 
 type participant struct {
 	user *text
@@ -40,21 +43,24 @@ type standing struct {
 	grants []grant
 	open   bool
 	known  bool
+	// recalled: grants are those last published, open is not known yet.
+	recalled bool
 }
 
 // judge computes the standing from a row as it is. A row whose columns are not
-// all known gives an unknown standing; what is missing is then in s.lacking.
+// all known gives an unknown standing; what is missing is then in s.lacking. If
+// it cannot be known any more (s.unknown) it lets nobody in.
 // The error is for a user id that cannot be part of a subject.
 func (r *room) judge(s *scope) (standing, *MapError) {
 	st := standing{known: true}
-	if s.deleted || r.gone != nil && r.gone(s) {
+	if s.deleted || r.gone != nil && r.gone.may(s) {
 		st.known = s.lacking == ""
 		return st, nil
 	}
 	var bad *MapError
 	for _, p := range r.participants {
 		user := p.user.value(s)
-		if !user.Valid || slices.ContainsFunc(st.grants, func(g grant) bool { return g.user == user.Text }) {
+		if s.leaveOut() || !user.Valid || slices.ContainsFunc(st.grants, func(g grant) bool { return g.user == user.Text }) {
 			continue
 		}
 		if err := subjects.CheckID(user.Text); err != nil {
@@ -69,7 +75,7 @@ func (r *room) judge(s *scope) (standing, *MapError) {
 	slices.SortFunc(st.grants, func(a, b grant) int { return cmp.Compare(a.user, b.user) })
 	st.open = len(st.grants) > 0
 	if st.open && r.status >= 0 {
-		st.open = !r.terminal[s.value(r.status).Text]
+		st.open = !r.terminal[s.value(r.status).Text] && !s.leaveOut()
 	}
 	st.known = s.lacking == ""
 	return st, bad

@@ -2,6 +2,7 @@ package publisher_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -190,6 +191,35 @@ booking.1.access {"participants":{"b":"owner"}}
 user.b.booking.1 {"role":"owner","open":true}
 user.a.booking.1 {"open":false,"revoked":true}
 `)
+}
+
+// A followed row keeps what its log leaves out: the key that did not change, and
+// columns that are costly to tell.
+func TestFollowedRowsInParts(t *testing.T) {
+	mapping := orders(publisher.Event{When: "true", Subject: "order.{id}.x", Payload: map[string]any{"n": "{shops[shop_id].name?}", "m": "{shops[shop_id].meta?}"}})
+	m := newMapper(t, mapping)
+	shop := r("id", "p1", "name", "Paws", "meta", "long")
+	change := insert("orders", order)
+	step := func(name, want string, c publisher.Change) {
+		t.Helper()
+		t.Run(name, func(t *testing.T) {
+			t.Helper()
+			expect(t, lines(t, m, c, change), "* order.o1.x "+want+"\n")
+		})
+	}
+	step("insert", `{"m":"long","n":"Paws"}`, insert("shops", shop))
+	step("update without old row", `{"m":"long","n":"Claws"}`, update("shops", nil, r("id", "p1", "name", "Claws")))
+	step("update with an old row in parts", `{"m":"long","n":"Fins"}`, update("shops", r("id", "p1"), r("id", "p1", "name", "Fins")))
+	step("another key", `{}`, update("shops", r("id", "p1"), r("id", "p2", "name", "Fins")))
+	step("and back", `{"m":"long","n":"Fins"}`, update("shops", r("id", "p2"), r("id", "p1", "name", "Fins")))
+	step("to NULL", `{"m":"long"}`, update("shops", nil, r("id", "p1", "name", nil)))
+	step("delete", `{}`, remove("shops", r("id", "p1")))
+	if _, err := m.Map(entry(insert("shops", r("id", "p1", "name", "Paws")))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Map(entry(change)); !errors.Is(err, publisher.ErrNoValue) {
+		t.Errorf("Map = %v, want ErrNoValue: nothing of the row that was deleted is remembered", err)
+	}
 }
 
 // Records are what subjects' types decode, nothing more.

@@ -14,13 +14,14 @@ import (
 // a payload in bytes, 0 is no bound. The error joins all complaints, each with
 // the key it is about and what would be right.
 func NewMapper(m Mapping, kinds subjects.Kinds, maxPayload int) (*TableMapper, error) {
-	c := &compiler{mapping: m, kinds: kinds, memory: newMemory(m.Follow), rooms: map[string]string{}}
+	c := &compiler{mapping: m, kinds: kinds, memory: newMemory(m.Follow), rooms: map[string]string{}, uses: m.uses()}
 	mapper := &TableMapper{
 		tables:     make(map[string]*table, len(m.Tables)),
 		memory:     c.memory,
 		maxPayload: maxPayload,
 		hash:       m.hash(),
 	}
+	c.relations()
 	for _, name := range slices.Sorted(maps.Keys(m.Follow)) {
 		c.follow(name, m.Follow[name])
 	}
@@ -40,6 +41,34 @@ type compiler struct {
 	memory  memory
 	// rooms: the table of each kind.
 	rooms map[string]string
+	// uses of the events of each table.
+	uses map[string][]use
+}
+
+// relations checks what the tables are called in the database.
+func (c *compiler) relations() {
+	taken := map[string]string{}
+	check := func(path, name, from string) {
+		relation := c.mapping.Relation(name)
+		other, twice := taken[relation]
+		switch parts := strings.Split(from, "."); {
+		case from == "":
+		case len(parts) > 2 || !isName(parts[0]) || !isName(parts[len(parts)-1]):
+			c.add(path+".from", fmt.Errorf("%q names no table; write table or schema.table, for example sales.bookings", from))
+		case from != relation:
+			c.add(path+".from", fmt.Errorf("%q differs from mapping.tables.%s.from, %q; a table is in one place", from, name, relation))
+		}
+		if twice && other != name {
+			c.add(path+".from", fmt.Errorf("%q is mapped as %s already; a table has one name in the mapping", relation, other))
+		}
+		taken[relation] = name
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.mapping.Follow)) {
+		check("mapping.follow."+name, name, c.mapping.Follow[name].From)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.mapping.Tables)) {
+		check("mapping.tables."+name, name, c.mapping.Tables[name].From)
+	}
 }
 
 func (c *compiler) follow(name string, f Follow) {
@@ -89,6 +118,7 @@ func (c *compiler) table(name string, config Table) *table {
 	var others []event
 	for i, e := range config.Events {
 		compiled := c.event(fmt.Sprintf("%s.events[%d]", path, i), n, e)
+		compiled.recall = n.recall(&c.uses[name][i])
 		if compiled.status {
 			t.events = append(t.events, compiled)
 		} else {
@@ -128,7 +158,7 @@ func (c *compiler) room(path, tableName string, n names, a *Access) *room {
 	for _, status := range c.mapping.Terminal {
 		r.terminal[status] = true
 	}
-	if i, err := n.columns.find(statusColumn); err == nil {
+	if i, err := n.columns.find(statusColumn); err == nil && len(r.terminal) > 0 {
 		r.status = i
 	}
 	return r

@@ -129,6 +129,57 @@ func TestSubjectsOfEvents(t *testing.T) {
 	}
 }
 
+func TestRelations(t *testing.T) {
+	named := func(table, follow string) publisher.Mapping {
+		m := joined()
+		b, s := m.Tables["bookings"], m.Follow["services"]
+		b.From, s.From = table, follow
+		m.Tables["bookings"], m.Follow["services"] = b, s
+		return m
+	}
+	both := func(table, follow string) publisher.Mapping {
+		m := named(table, "")
+		m.Follow["bookings"] = publisher.Follow{From: follow, Key: "id", Columns: []string{"user_id"}}
+		return m
+	}
+	tests := []struct {
+		name    string
+		mapping publisher.Mapping
+		says    string
+	}{
+		{"other names", named("sales.bookings", "Catalog Services"), `mapping.follow.services.from: "Catalog Services" names no table`},
+		{"schemas", named("sales.bookings", "catalog.bookings"), ""},
+		{"names of each other", named("services", "bookings"), ""},
+		{"three parts", named("db.sales.bookings", ""), `mapping.tables.bookings.from: "db.sales.bookings" names no table; write table or schema.table`},
+		{"no schema", named(".bookings", ""), `mapping.tables.bookings.from: ".bookings" names no table`},
+		{"no table", named("sales.", ""), `mapping.tables.bookings.from: "sales." names no table`},
+		{"braces", named("{bookings}", ""), `mapping.tables.bookings.from: "{bookings}" names no table`},
+		{"one place twice", named("x.t", "x.t"), `mapping.tables.bookings.from: "x.t" is mapped as services already`},
+		{"the name of another", named("notifications", ""), `mapping.tables.notifications.from: "notifications" is mapped as bookings already`},
+		{"followed by that name", named("services", ""), `mapping.tables.bookings.from: "services" is mapped as services already`},
+		{"mapped and followed", both("x.b", "x.b"), ""},
+		{"mapped and followed, said once", both("", "x.b"), ""},
+		{"mapped and followed in two places", both("x.b", "y.b"), `mapping.follow.bookings.from: "y.b" differs from mapping.tables.bookings.from, "x.b"`},
+	}
+	for _, tt := range tests {
+		_, err := publisher.NewMapper(tt.mapping, kinds, 0)
+		switch {
+		case tt.says == "" && err != nil:
+			t.Errorf("%s: %v", tt.name, err)
+		case tt.says != "" && (err == nil || !strings.HasPrefix(err.Error(), tt.says)):
+			t.Errorf("%s: %v, want it to say %q", tt.name, err, tt.says)
+		}
+	}
+	// A table is known by its name in the mapping wherever it is.
+	m := named("sales.bookings", "catalog.services")
+	if got, want := newMapper(t, m).Hash(), newMapper(t, joined()).Hash(); got != want {
+		t.Errorf("Hash() = %q, want that of the same mapping without From, %q", got, want)
+	}
+	if needs := m.Needs(); needs["bookings"] == nil || needs["services"] == nil || len(needs) != 3 {
+		t.Errorf("Needs() = %v, want the names of the mapping", needs)
+	}
+}
+
 func TestHash(t *testing.T) {
 	hash := newMapper(t, joined()).Hash()
 	if len(hash) != 8 || strings.Trim(hash, "0123456789abcdef") != "" {

@@ -8,12 +8,14 @@ import (
 
 // event is a compiled Event.
 type event struct {
-	when condition
+	when *condition
 	// status events tell a state, and are part of a snapshot.
 	status  bool
 	subject eventSubject
 	payload render
 	notify  []notification
+	// recall: the columns of changed() that the last message tells, by number.
+	recall map[int]*recalled
 }
 
 // eventSubject is a compiled subject template: "booking." {id} ".status".
@@ -36,6 +38,7 @@ func (t *table) publishEvents(op Op, s *scope, out *batch) *MapError {
 	}
 	t.holds = t.holds[:0]
 	for i := range t.events {
+		s.event = &t.events[i]
 		t.holds = append(t.holds, t.events[i].holds(op, s))
 	}
 	for i, holds := range t.holds {
@@ -61,14 +64,14 @@ func (t *table) publishEvents(op Op, s *scope, out *batch) *MapError {
 // of the row or for an update of all its columns.
 func (e *event) holds(op Op, s *scope) bool {
 	if op != Snapshot {
-		return e.when(s)
+		return e.when.of(s)
 	}
 	if !e.status {
 		return false
 	}
 	inserted, renewed := *s, *s
 	inserted.inserted, renewed.renewed = true, true
-	holds := e.when(&inserted) || e.when(&renewed)
+	holds := e.when.of(&inserted) || e.when.of(&renewed)
 	s.lack(inserted.lacking)
 	s.lack(renewed.lacking)
 	return holds
@@ -76,6 +79,9 @@ func (e *event) holds(op Op, s *scope) bool {
 
 func (e *event) publish(s *scope, out *batch) {
 	subject, err := e.subject.of(s)
+	if s.leaveOut() {
+		return
+	}
 	if err != nil {
 		out.fail(err)
 		return
@@ -101,7 +107,7 @@ func (e *eventSubject) of(s *scope) (string, *MapError) {
 // row's.
 func (n *notification) publish(s *scope, key Value, out *batch) {
 	to := n.to.value(s)
-	if !to.Valid {
+	if s.leaveOut() || !to.Valid {
 		return
 	}
 	if err := subjects.CheckID(to.Text); err != nil {
@@ -115,7 +121,7 @@ func (n *notification) publish(s *scope, key Value, out *batch) {
 	}{{`"type":`, n.typ}, {`"title":`, n.title}, {`"message":`, n.message}} {
 		mark := len(b)
 		var ok bool
-		if b, ok = field.render(append(b, field.name...), s); !ok {
+		if b, ok = field.render(append(b, field.name...), s); s.leaveOut() || !ok {
 			b = b[:mark]
 			continue
 		}

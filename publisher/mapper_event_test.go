@@ -108,6 +108,8 @@ func TestPayload(t *testing.T) {
 		{"nested", map[string]any{"o": map[string]any{"id": "{id}", "in": map[string]any{"n": "{note?}"}}}, order, `{"o":{"id":"o1","in":{}}}`},
 		{"constants", map[string]any{"a": true, "b": 7, "c": 1.5, "d": nil}, order, `{"a":true,"b":7,"c":1.5,"d":null}`},
 		{"time", map[string]any{"x": "{at}", "y": "at {at}"}, order, `{"x":"2026-11-22T10:30:00Z","y":"at 2026-11-22T10:30:00Z"}`},
+		{"booleans as the source writes them", map[string]any{"x": "{paid}", "y": "{status}", "c": map[string]any{"by": "paid", "true": "yes", "else": "no"}},
+			with(order, "paid", "true", "status", "f"), `{"c":"yes","x":"true","y":"f"}`},
 		{"key named by at the top", map[string]any{"by": "{id}"}, order, `{"by":"o1"}`},
 		{"choice else", map[string]any{"x": choice}, order, `{"x":"is new"}`},
 		{"choice of a value", map[string]any{"x": choice}, with(order, "status", "paid"), `{"x":"Paid 10"}`},

@@ -95,3 +95,19 @@ func ExampleMapping_Touches() {
 	// Output:
 	// {Followed:services FollowKey:id Table:bookings Column:service_id}
 }
+
+// The services that a booking is looked up in may be joined by the source.
+func ExampleMapping_Lookups() {
+	for _, lookup := range joined().Lookups()["bookings"] {
+		fmt.Println(lookup.Name())
+	}
+	// Output:
+	// services[service_id].provider_id
+}
+
+// A log without old rows will do: what was last published tells them.
+func ExampleMapping_Former() {
+	fmt.Printf("%+v\n", joined().Former()["bookings"])
+	// Output:
+	// {Updated:[deleted_at service_id status user_id] Recalled:[deleted_at service_id status user_id] Deleted:[]}
+}

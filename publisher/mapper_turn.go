@@ -68,9 +68,15 @@ func (m *TableMapper) turns(t *table, c *Change, s *scope) ([]turn, *MapError) {
 	}
 	id, bad := t.roomID(s)
 	if bad != nil {
+		m.memory.apply(c)
 		return nil, bad
 	}
-	before := t.before(c, s)
+	now := turn{room: t.room.named(id)}
+	former := now.room
+	if s.updated && s.old[t.key].Valid && subjects.CheckID(s.old[t.key].Text) == nil {
+		former = t.room.named(s.old[t.key].Text)
+	}
+	before := t.before(c, s, former)
 	m.memory.apply(c)
 	after, bad := t.room.judge(s)
 	switch {
@@ -79,7 +85,7 @@ func (m *TableMapper) turns(t *table, c *Change, s *scope) ([]turn, *MapError) {
 	case bad != nil:
 		return nil, bad
 	}
-	now := turn{room: subjects.Room(t.room.kind + "." + id), before: before, after: after}
+	now.before, now.after = before, after
 	switch c.Op {
 	case Insert:
 		now.always = true
@@ -88,35 +94,53 @@ func (m *TableMapper) turns(t *table, c *Change, s *scope) ([]turn, *MapError) {
 	default:
 		now.always = !before.known
 	}
-	if !s.updated {
-		return []turn{now}, nil
+	if former == now.room {
+		now.recallOpen(t.room, s.past)
+		t.turns = append(t.turns[:0], now)
+		return t.turns, nil
 	}
-	old := s.old[t.key]
-	if !old.Valid || old.Text == id || subjects.CheckID(old.Text) != nil {
-		return []turn{now}, nil
-	}
-	left := turn{room: subjects.Room(t.room.kind + "." + old.Text), before: before, always: !before.known}
-	now.before, now.always = standing{known: true}, true
-	return []turn{left, now}, nil
+	left := turn{room: former, before: before, always: !before.known}
+	now.before, now.always = t.room.fresh(now.room, s.past), true
+	t.turns = append(t.turns[:0], left, now)
+	return t.turns, nil
 }
 
-// before judges the row as it was. User ids that are not valid are passed over:
-// no record can have named them.
-func (t *table) before(c *Change, s *scope) standing {
-	was := scope{columns: s.columns, row: s.row}
-	switch c.Op {
-	case Update:
-		was.row = s.old
-	case Touch:
-		if c.Cause == nil {
-			return standing{}
-		}
-		was.cause = c.Cause
-	case Insert, Snapshot:
+// before judges the row as it was: by what was last published if the source says
+// so. User ids that are not valid are passed over: no record can have named
+// them.
+func (t *table) before(c *Change, s *scope, in subjects.Room) standing {
+	switch {
+	case c.Op == Snapshot:
 		return standing{known: true}
+	case c.Op == Insert:
+		return t.room.fresh(in, s.past)
+	case s.past != nil:
+		return t.room.recall(in, s.past)
 	}
-	st, _ := t.room.judge(&was)
+	was := &t.was
+	*was = scope{columns: s.columns, row: s.row, joined: s.joined}
+	if c.Op != Delete {
+		was.row, was.joined = s.old, s.joinedOld
+	}
+	if c.Op == Touch {
+		was.cause, was.joinedOnly = c.Cause, c.Cause == nil
+	}
+	st, _ := t.room.judge(was)
 	return st
+}
+
+// recallOpen finds out whether a recalled room was open if that decides
+// anything: not for users who come, leave or change their role.
+func (t *turn) recallOpen(r *room, past *recollection) {
+	if !t.before.recalled || t.always {
+		return
+	}
+	for _, g := range t.after.grants {
+		if role, was := t.before.role(g.user); was && role == g.role {
+			t.before.open = r.wasOpen(t.room, t.before, past)
+			return
+		}
+	}
 }
 
 // roomID is the row's key, which names its room.

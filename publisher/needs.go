@@ -65,3 +65,14 @@ func (m Mapping) Touches() []TouchRule {
 		return cmp.Or(cmp.Compare(a.Followed, b.Followed), cmp.Compare(a.Table, b.Table), cmp.Compare(a.Column, b.Column))
 	})
 }
+
+// Relation is the name of a mapped or followed table in the database.
+func (m Mapping) Relation(table string) string {
+	if t, ok := m.Tables[table]; ok && t.From != "" {
+		return t.From
+	}
+	if f, ok := m.Follow[table]; ok && f.From != "" {
+		return f.From
+	}
+	return table
+}

@@ -109,13 +109,37 @@ func (n names) lookupReader(r *reference) (func(*scope) Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	name := r.lookup().Name()
 	return func(s *scope) Value {
+		if v, ok := s.joined[name]; ok {
+			return v
+		}
+		if s.joinedOnly {
+			s.lack(name)
+			return Value{}
+		}
 		c := f.find(s.value(via), column, s.cause)
 		if !c.known {
 			s.lack(f.name + "." + f.columns.names[column])
 		}
 		return c.Value
 	}, nil
+}
+
+// recall compiles what can be recalled of the columns of changed().
+func (n names) recall(u *use) map[int]*recalled {
+	var all map[int]*recalled
+	for column, key := range u.recall {
+		read, err := n.columnReader(column)
+		if key == nil || err != nil {
+			continue
+		}
+		if all == nil {
+			all = map[int]*recalled{}
+		}
+		all[n.columns.index[column]] = &recalled{*key, read}
+	}
+	return all
 }
 
 // value of the template as plain text; NULL if anything in it is.

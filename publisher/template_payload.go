@@ -66,7 +66,7 @@ func (n names) object(c *complaints, path string, value map[string]any) render {
 			}
 			var ok bool
 			dst, ok = fields[i].render(append(dst, fields[i].key...), s)
-			if !ok {
+			if s.leaveOut() || !ok {
 				dst = dst[:mark]
 				continue
 			}
