@@ -39,10 +39,39 @@ type Config struct {
 type SourceConfig struct {
 	// Name of the source in positions: a short word without '=', ';' or '/'.
 	Name string `mapstructure:"name"`
-	// Kind is "sqlite" or "ingest".
+	// Kind is "postgres", "outbox", "sqlite" or "ingest".
 	Kind string `mapstructure:"kind"`
+	// Skip is the place of one entry that is left out if it cannot be mapped, as
+	// the error that names it says. What it would have told is lost.
+	Skip string `mapstructure:"skip"`
 	// SQLite settings, for kind sqlite.
 	SQLite SQLiteConfig `mapstructure:"sqlite"`
+	// Postgres settings, for kind postgres.
+	Postgres PostgresConfig `mapstructure:"postgres"`
+	// Outbox settings, for kind outbox.
+	Outbox OutboxConfig `mapstructure:"outbox"`
+}
+
+// PostgresConfig is the setting of a postgres source: logical replication.
+type PostgresConfig struct {
+	// DSN of the database (postgres://… or key=value), reached directly and not
+	// through a pooler. Its role needs REPLICATION, which lets it read
+	// everything: keep it as a secret.
+	DSN string `mapstructure:"dsn"`
+	// Slot and Publication are by default fabric_<name of the source>.
+	Slot        string `mapstructure:"slot"`
+	Publication string `mapstructure:"publication"`
+}
+
+// OutboxConfig is the setting of an outbox source: a table that triggers fill.
+type OutboxConfig struct {
+	// DSN of the database, directly or through a pooler of any mode.
+	DSN string `mapstructure:"dsn"`
+	// Schema that holds the outbox and its functions; "" = fabric.
+	Schema string `mapstructure:"schema"`
+	// Poll is how often the outbox is looked at where nothing tells of writes:
+	// behind a pooler in transaction mode, where LISTEN does not work; 0 = 250 ms.
+	Poll time.Duration `mapstructure:"poll"`
 }
 
 // SQLiteConfig is the setting of a sqlite source.
@@ -99,12 +128,18 @@ type Mapping struct {
 // Follow is a small table kept in memory for lookups such as
 // {services[service_id].provider_id}.
 type Follow struct {
+	// From is the table in the database if it has another name than the mapping
+	// gives it, for example catalog.services.
+	From    string   `mapstructure:"from"`
 	Key     string   `mapstructure:"key"`
 	Columns []string `mapstructure:"columns"`
 }
 
 // Table maps the changes of one table.
 type Table struct {
+	// From is the table in the database if it has another name than the mapping
+	// gives it, for example sales.bookings.
+	From string `mapstructure:"from"`
 	// Key is the primary key column. It names the row's room.
 	Key string `mapstructure:"key"`
 	// Columns that may be used; no other is ever read.

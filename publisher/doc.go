@@ -31,7 +31,23 @@
 // would shift the sequences so that one unit is refused and the next accepted.
 //
 // A row of which only some messages are stored is emitted again; its events are
-// counted and those done left out, its records are repeated.
+// counted and those done left out, its records are repeated. Where a log does
+// not have a row as it was, the mapper asks what was last published (past.go):
+// the answer leaves out the row's own messages, so that it counts the same.
+//
+// # One active, others stand by
+//
+// Sources that only one publisher may read are Exclusive. A publisher acquires
+// them once the streams are there and its Checks have passed, before it reads
+// the position back, and keeps them from session to session. The others wait in
+// Acquire, look at the stream every few seconds, and are healthy as long as
+// somebody publishes. Run ends by waiting for the unit in flight and then
+// releasing the sources: a standby takes over at once, with nothing under way.
+// A publisher gives its sources back by itself when it may have lost one, when
+// it finds that another has published (it was cut off and does not know), and
+// when it has not reached the stream for three intervals of fabric.position.
+// None of this is needed for correctness: the stream refuses whoever does not
+// know its end.
 //
 // # Initial publication, epochs
 //
@@ -51,6 +67,11 @@
 // The first is noticed by comparing the stream with the highest acknowledged
 // position, sequence and time, kept in publisher.state.
 //
+// A source that is published anew under a new epoch may have lost rows that
+// nobody tells of. So before the fabric.position that closes the epoch, access
+// that the present state did not renew is taken away (gone.go). What led to the
+// present state is not known; how much that is, a warning and metrics say.
+//
 // # Record first, confirm second
 //
 // A source may forget a change only after the stream holds it and
@@ -63,9 +84,14 @@
 //	Run             sessions, one after the other    its context, or an error for an operator
 //	keepState       as long as Run                   Run
 //	watch           per session: connection lost?    the session
-//	read            per session and source           the session
-//	pump            per session: the only writer     the session; an error ends the session
+//	guard           per session and exclusive source the session, or ends it when the source is lost
+//	look            while standing by                Acquire
+//	reader          per session and source           the session
+//	pump            per session: the only writer     the session, behind the unit in flight; an error ends the session
 //	confirm         per session: calls Confirm       the session
+//
+// A source runs in its reader's goroutine, Snapshot in one of its own beside the
+// pump.
 //
 // Sources and pump meet in one channel of rowsWaiting rows; when it is full the
 // sources wait, so memory is bounded whatever the backlog.

@@ -20,9 +20,13 @@ import (
 )
 
 // lifecycle writes every status of one booking: rows of three and more
-// messages, opening and closing records included.
+// messages, opening and closing records included. If old rows are recalled there
+// are changes between that become no message.
 func lifecycle(src *script, booking string) {
-	for range statuses {
+	for i := range statuses {
+		if src.recall && i > 0 {
+			src.rewrite(booking)
+		}
 		src.advance(booking)
 	}
 }
@@ -36,16 +40,19 @@ func TestOnceAtEveryBoundary(t *testing.T) {
 		singles   int
 		kill      bool
 		keepState bool
+		recall    bool
 	}{
 		{name: "killed between single messages", singles: 1000, kill: true, keepState: true},
 		{name: "killed between single messages, state lost", singles: 1000, kill: true},
 		{name: "acknowledgements of single messages lost", singles: 1000},
 		{name: "acknowledgements of batches lost", singles: 2},
+		{name: "killed between single messages, old rows recalled", singles: 1000, kill: true, keepState: true, recall: true},
+		{name: "acknowledgements of batches lost, old rows recalled", singles: 2, recall: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			boundaries := 0
 			for n := 1; ; n++ {
-				if !publishWithFault(t, n, tt.singles, tt.kill, tt.keepState) {
+				if !publishWithFault(t, n, tt.singles, tt.kill, tt.keepState, tt.recall) {
 					break
 				}
 				boundaries++
@@ -59,11 +66,12 @@ func TestOnceAtEveryBoundary(t *testing.T) {
 
 // publishWithFault publishes two life cycles with a fault at the nth
 // acknowledgement. It returns false if there were fewer.
-func publishWithFault(t *testing.T, n, singles int, kill, keepState bool) (hit bool) {
+func publishWithFault(t *testing.T, n, singles int, kill, keepState, recall bool) (hit bool) {
 	t.Helper()
 	s := newShop(t)
 	defer s.ns.Stop()
 	src := newScript("petpro")
+	src.recall = recall
 	var (
 		armed  atomic.Bool
 		count  atomic.Int64
@@ -110,6 +118,7 @@ func publishWithFault(t *testing.T, n, singles int, kill, keepState bool) (hit b
 	if t.Failed() {
 		t.Fatalf("after a fault at message %d", n)
 	}
+	r.stop() // the last acknowledgement may still be on its way
 	return count.Load() >= int64(n)
 }
 
@@ -214,6 +223,8 @@ func TestRandomFaults(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	s := newShop(t)
 	src := newScript("petpro")
+	src.recall = rnd.IntN(2) == 0
+	t.Logf("recall %t", src.recall)
 	var odds atomic.Int64
 	adjust := func(p *publisher.Publisher) {
 		p.SetTimes(5*time.Millisecond, 5*time.Millisecond)
@@ -230,8 +241,13 @@ func TestRandomFaults(t *testing.T) {
 	for range 40 {
 		odds.Store(1 + rnd.Int64N(20))
 		for range rnd.IntN(40) {
-			if rnd.IntN(5) == 0 {
+			switch rnd.IntN(8) {
+			case 0:
 				src.touch()
+			case 1:
+				if src.end() > 0 {
+					src.rewrite("b_0")
+				}
 			}
 			src.advance(fmt.Sprintf("b_%d", rnd.IntN(9)))
 		}

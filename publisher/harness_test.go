@@ -34,6 +34,7 @@ type shop struct {
 	connect func() *nats.Conn
 	cfg     publisher.Config
 	logs    *syncBuffer
+	reg     *prometheus.Registry // of the next publisher; nil for one of its own
 }
 
 func newShop(t testing.TB, opts ...natstest.Option) *shop {
@@ -68,8 +69,17 @@ type running struct {
 // test ends. adjust may use the test seams.
 func (s *shop) start(sources []publisher.Source, adjust ...func(*publisher.Publisher)) *running {
 	s.t.Helper()
+	return s.startWith(mapper(s.t), sources, adjust...)
+}
+
+func (s *shop) startWith(m publisher.Mapper, sources []publisher.Source, adjust ...func(*publisher.Publisher)) *running {
+	s.t.Helper()
 	log := slog.New(slog.NewTextHandler(s.logs, nil))
-	p, err := publisher.New(s.cfg, s.connect(), sources, mapper(s.t), log, prometheus.NewRegistry())
+	reg := s.reg
+	if reg == nil {
+		reg = prometheus.NewRegistry()
+	}
+	p, err := publisher.New(s.cfg, s.connect(), sources, m, log, reg)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -73,13 +73,32 @@ type Positions struct {
 }
 
 // String writes "ingest=1042;petpro=17/0/2;map=9f3c", sources sorted by name.
-func (p Positions) String() string {
+func (p Positions) String() string { return p.of("") }
+
+// of writes the positions for a message of one source, which comes first: so a
+// message tells who made it.
+func (p Positions) of(source string) string {
 	b := make([]byte, 0, 64)
+	if _, ok := p.Sources[source]; ok {
+		b = p.appendSource(b, source)
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.Sources)) {
-		b = append(append(b, name...), '=')
-		b = append(p.Sources[name].append(b), ';')
+		if name != source {
+			b = p.appendSource(b, name)
+		}
 	}
 	return string(append(append(b, "map="...), p.Map...))
+}
+
+func (p Positions) appendSource(b []byte, name string) []byte {
+	b = append(append(b, name...), '=')
+	return append(p.Sources[name].append(b), ';')
+}
+
+// author is the source whose message carries this header.
+func author(header string) string {
+	name, _, _ := strings.Cut(header, "=")
+	return name
 }
 
 // ParsePositions reads what String wrote. The empty string is no position.

@@ -3,9 +3,12 @@ package publisher_test
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/petpro/fabric/publisher"
+	"github.com/petpro/fabric/subjects"
+	"github.com/petpro/fabric/subjects/stream"
 )
 
 func TestPositions(t *testing.T) {
@@ -39,6 +42,31 @@ func TestPositions(t *testing.T) {
 		}
 		if back := got.String(); back != tt.text {
 			t.Errorf("String = %q, want %q", back, tt.text)
+		}
+	}
+}
+
+// TestAuthorComesFirst: a message tells which source made it.
+func TestAuthorComesFirst(t *testing.T) {
+	s := newShop(t)
+	alpha, omega := newScript("alpha"), newScript("omega")
+	r := s.start([]publisher.Source{alpha, omega})
+	<-r.Initial()
+	alpha.set("a_1", "pending")
+	s.published(alpha)
+	omega.set("o_1", "pending")
+	s.published(omega)
+	for subject, want := range map[string]string{
+		"booking.a_1.access": "alpha=1/0/0;omega=0/1/0;map=",
+		"booking.o_1.access": "omega=1/0/0;alpha=1/0/*;map=",
+	} {
+		m, err := stream.NewLeader(s.nc, s.cfg.Stream).Last(t.Context(), subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := m.Header.Get(subjects.PositionHeader)
+		if _, err := publisher.ParsePositions(got); err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("position of %s = %q (%v), want %q first", subject, got, err, want)
 		}
 	}
 }

@@ -28,15 +28,23 @@ type Publisher struct {
 	// fault lets tests lose the nth acknowledgement; nil otherwise.
 	fault func() error
 
+	vitals map[string]*vitals // by source
+
 	// mapMu lets sources map one after the other.
 	mapMu  sync.Mutex
 	mapper Mapper
 
-	// owned by the session, of which there is one at a time
+	// owned by the session, of which there is one at a time, and by Run between
+	// sessions
 	ensured bool                // the streams are as configured
 	checks  map[string]check    // by source
+	holds   map[string]Hold     // exclusive sources that are ours
+	moved   bool                // the last session ended with stream.ErrMoved
+	reached time.Time           // when the stream answered last
+	unknown map[string]unknown  // of sources that are to be published anew
 	lost    map[string]string   // sources that lost what follows this place
-	lostAt  time.Time           // when a source was lost last
+	renewed time.Time           // when a lost source was published anew
+	losses  int                 // in a row, shortly after each other
 	until   map[string]Position // see sink
 	// initializing is set while an initial publication of ours is incomplete;
 	// gaveWay counts those that another publisher interrupted.
@@ -52,8 +60,13 @@ type Publisher struct {
 	saved      mark      // guarded by mu; the one in the state directory
 	ackedAt    time.Time // guarded by mu; when a position was acknowledged or read back
 	initialSeq uint64    // guarded by mu
-	trouble    error     // guarded by mu; why nothing is being published
-	stateErr   error     // guarded by mu
+	flight     *flight   // guarded by mu; of the session
+	// At most one of the two is set: why nothing is being published, or whom this
+	// publisher waits for.
+	trouble     error      // guarded by mu
+	standby     *bystander // guarded by mu
+	toldStandby string     // guarded by mu; what was logged of it
+	stateErr    error      // guarded by mu
 }
 
 // check says whether a source is known to work.
@@ -85,6 +98,10 @@ func New(cfg Config, nc *nats.Conn, sources []Source, mapper Mapper, log *slog.L
 		}
 		seen[src.Name()] = true
 	}
+	alive := map[string]*vitals{}
+	for name := range seen {
+		alive[name] = &vitals{}
+	}
 	p := &Publisher{
 		cfg:     cfg,
 		nc:      nc,
@@ -93,8 +110,11 @@ func New(cfg Config, nc *nats.Conn, sources []Source, mapper Mapper, log *slog.L
 		log:     log.With("component", "publisher"),
 		tuning:  tuned,
 		pace:    newPace(),
+		vitals:  alive,
 		checks:  map[string]check{},
+		holds:   map[string]Hold{},
 		lost:    map[string]string{},
+		unknown: map[string]unknown{},
 		initial: make(chan struct{}),
 		trouble: errors.New("not started"),
 		ackedAt: time.Now(),
@@ -107,7 +127,8 @@ func New(cfg Config, nc *nats.Conn, sources []Source, mapper Mapper, log *slog.L
 		return nil, err
 	}
 	p.mark = p.saved
-	if p.metrics, err = newMetrics(reg, p.sinceAck); err != nil {
+	p.metrics = newMetrics()
+	if err := p.metrics.register(reg, p); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -116,9 +137,13 @@ func New(cfg Config, nc *nats.Conn, sources []Source, mapper Mapper, log *slog.L
 // Run publishes until ctx ends, then returns nil. It returns an error if going
 // on needs an operator: a change that cannot be mapped, a stream or server that
 // does not fit, a source that lost what was to be published (with on_lost
-// halt), a source that fails its Check at the start. Everything else is
-// retried. Nothing is confirmed to a source that is not in the stream, so a
-// restart after the repair goes on where this run ended.
+// halt), a source that fails its Check at the start other than by ErrAway.
+// Everything else is retried. Nothing is confirmed to a source that is not in
+// the stream, so a restart after the repair goes on where this run ended.
+//
+// Of several publishers of an Exclusive source one publishes; the others stand
+// by. When Run ends it waits for the unit in flight and then releases the
+// source, so that a standby takes over at once.
 func (p *Publisher) Run(ctx context.Context) error {
 	saved := make(chan struct{})
 	// The state is kept until the last session has ended, so that what is
@@ -132,6 +157,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 		cancel()
 		<-saved
 	}()
+	defer p.release()
 	for {
 		err := p.session(ctx)
 		if ctx.Err() != nil {
@@ -156,6 +182,15 @@ func (p *Publisher) judge(err error) (wait time.Duration, fatal error) {
 	p.setTrouble(err)
 	wait = backoff(p.attempts)
 	p.attempts++
+	p.moved = errors.Is(err, stream.ErrMoved)
+	if len(p.holds) > 0 && (p.moved || errors.Is(err, errRival)) {
+		// Whoever publishes without having the source notices at the first unit that
+		// gets in its way, so that must not be long in coming.
+		wait = backoff(0)
+	}
+	if p.yields(err) {
+		p.release()
+	}
 	var (
 		lost   *lostError
 		source *sourceError
@@ -174,10 +209,12 @@ func (p *Publisher) judge(err error) (wait time.Duration, fatal error) {
 		p.initializing = false
 		p.gaveWay++
 	case errors.As(err, &source):
-		if p.checks[source.source] == checkNever {
+		switch {
+		case p.checks[source.source] != checkNever:
+			p.checks[source.source] = checkAgain
+		case !errors.Is(err, ErrAway):
 			return 0, err
 		}
-		p.checks[source.source] = checkAgain
 	}
 	level := slog.LevelWarn
 	if p.attempts > 1 {
@@ -187,15 +224,16 @@ func (p *Publisher) judge(err error) (wait time.Duration, fatal error) {
 	return wait, nil
 }
 
-// lose notes a source that starts a new epoch with its present state, and says
-// how long that must wait: a source that is lost again and again must not break
+// lose notes a source that is to be published anew from its present state, and
+// says how long that must wait: one that is lost again and again must not break
 // every cursor each time at full speed.
 func (p *Publisher) lose(lost *lostError) (wait time.Duration) {
-	const pause = 10 * time.Second
-	if time.Since(p.lostAt) < time.Minute {
-		wait = pause
+	if p.losses > 0 && time.Since(p.renewed) < p.tuning.lossWindow {
+		wait = min(p.tuning.lossPause<<min(p.losses-1, 10), p.tuning.lossWindow)
+	} else {
+		p.losses = 0
 	}
-	p.lostAt = time.Now()
+	p.losses++
 	p.lost[lost.source] = lost.place
 	p.log.Error("source no longer has what follows its position: a new epoch begins with its present state; what happened in between is lost", "source", lost.source, "place", lost.place, "err", lost.err, "wait", wait)
 	return wait
@@ -255,33 +293,6 @@ func (p *Publisher) initialDone(seq uint64) {
 		p.initialSeq = seq
 		close(p.initial)
 	}
-}
-
-// Health is nil while changes are being published: the sources are read and
-// the stream has acknowledged something within the last three intervals of
-// fabric.position.
-func (p *Publisher) Health() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch age := time.Since(p.ackedAt).Round(time.Second); {
-	case p.trouble != nil:
-		return fmt.Errorf("not publishing; the last position is %s old: %w", age, p.trouble)
-	case age > 3*p.tuning.positionInterval:
-		return fmt.Errorf("the stream has acknowledged nothing for %s", age)
-	}
-	return p.stateErr
-}
-
-func (p *Publisher) setTrouble(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.trouble = err
-}
-
-func (p *Publisher) sinceAck() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return time.Since(p.ackedAt)
 }
 
 // learn remembers how far the stream is known to reach; at is zero if the

@@ -3,6 +3,7 @@ package publisher_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,6 +53,30 @@ func TestSourceErrors(t *testing.T) {
 			t.Errorf("Run = %v", err)
 		}
 	})
+	t.Run("a first check that finds nobody is retried", func(t *testing.T) {
+		s := newShop(t)
+		src := newScript("petpro")
+		src.checkErr = fmt.Errorf("test: connection refused: %w", publisher.ErrAway)
+		r := s.start([]publisher.Source{src})
+		eventually(t, "Health tells", func() bool {
+			err := r.Health()
+			return err != nil && strings.Contains(err.Error(), "not publishing: source petpro: test: connection refused")
+		})
+		eventually(t, "several checks", func() bool {
+			src.mu.Lock()
+			defer src.mu.Unlock()
+			return src.checks > 4
+		})
+		if n := strings.Count(s.logs.String(), "level=WARN"); n != 1 {
+			t.Errorf("warned %d times, want once\n%s", n, s.logs)
+		}
+		src.mu.Lock()
+		src.checkErr = errors.New("test: no such table")
+		src.mu.Unlock()
+		if err := r.ended(); err == nil || !strings.Contains(err.Error(), "no such table") {
+			t.Errorf("Run = %v, want the first real answer of Check", err)
+		}
+	})
 	t.Run("later ones are retried", func(t *testing.T) {
 		s := newShop(t)
 		src := newScript("petpro")
@@ -80,6 +105,37 @@ func TestSourceErrors(t *testing.T) {
 			t.Errorf("Run = %v, want ErrHalt", err)
 		}
 	})
+}
+
+// TestSkip: what cannot be mapped is left out where an operator says so, and
+// what can be is not.
+func TestSkip(t *testing.T) {
+	s := newShop(t)
+	src := newScript("petpro")
+	s.cfg.Sources[0] = publisher.SourceConfig{Name: "petpro", Kind: publisher.KindPostgres, Postgres: publisher.PostgresConfig{DSN: "unused"}}
+	r := s.start([]publisher.Source{src})
+	<-r.Initial()
+	src.set("b_1", "pending")
+	src.set("not.one.token", "pending")
+	src.set("b_1", "confirmed")
+	err := r.ended()
+	if err == nil || !strings.Contains(err.Error(), `publisher.sources[0].skip: "2/0"`) {
+		t.Fatalf("Run = %v, want the key that leaves the entry out", err)
+	}
+	s.cfg.Sources[0].Skip = "2/0"
+	r = s.start([]publisher.Source{src})
+	s.published(src)
+	r.stop()
+	s.cfg.Sources[0].Skip = "3/0"
+	s.start([]publisher.Source{src})
+	src.set("b_1", "completed")
+	s.published(src)
+	if got, _ := events(t, s.read()); !slices.Equal(got, []string{"b_1 1", "b_1 2", "b_1 3"}) {
+		t.Errorf("statuses = %q, want b_1 1 to b_1 3", got)
+	}
+	if !strings.Contains(s.logs.String(), "entry left out") {
+		t.Errorf("the entry left out is not told of:\n%s", s.logs)
+	}
 }
 
 func TestIncompatibleStreamEndsRun(t *testing.T) {
@@ -285,6 +341,8 @@ func TestConfigValidate(t *testing.T) {
 	good.Sources = []publisher.SourceConfig{
 		{Name: "petpro", Kind: publisher.KindSQLite, SQLite: publisher.SQLiteConfig{Path: "shop.db"}},
 		{Name: "ingest", Kind: publisher.KindIngest},
+		{Name: "wal", Kind: publisher.KindPostgres, Postgres: publisher.PostgresConfig{DSN: "postgres://db/shop", Slot: "fabric_2", Publication: "fabric_2"}},
+		{Name: "box", Kind: publisher.KindOutbox, Outbox: publisher.OutboxConfig{DSN: "postgres://db/shop", Schema: "fabric"}},
 	}
 	if err := good.Validate(); err != nil {
 		t.Fatalf("Validate of a good configuration: %v", err)
@@ -301,6 +359,20 @@ func TestConfigValidate(t *testing.T) {
 		{"unknown kind", func(c *publisher.Config) { c.Sources[0].Kind = "oracle" }, `publisher.sources[0].kind: is "oracle"`},
 		{"no path", func(c *publisher.Config) { c.Sources[0].SQLite.Path = "" }, "publisher.sources[0].sqlite.path"},
 		{"negative poll", func(c *publisher.Config) { c.Sources[0].SQLite.Poll = -1 }, "publisher.sources[0].sqlite.poll"},
+		{"no dsn", func(c *publisher.Config) { c.Sources[2].Postgres.DSN = "" }, "publisher.sources[2].postgres.dsn: is empty, must say how to reach the database, for example postgres://"},
+		{"slot", func(c *publisher.Config) { c.Sources[2].Postgres.Slot = "Fabric-2" }, `publisher.sources[2].postgres.slot: is "Fabric-2", must be 1 to 63 lower-case letters`},
+		{"publication", func(c *publisher.Config) { c.Sources[2].Postgres.Publication = strings.Repeat("x", 64) }, "publisher.sources[2].postgres.publication: is"},
+		{"no dsn of the outbox", func(c *publisher.Config) { c.Sources[3].Outbox.DSN = "" }, "publisher.sources[3].outbox.dsn: is empty"},
+		{"schema", func(c *publisher.Config) { c.Sources[3].Outbox.Schema = "a b" }, `publisher.sources[3].outbox.schema: is "a b"`},
+		{"negative poll of the outbox", func(c *publisher.Config) { c.Sources[3].Outbox.Poll = -1 }, "publisher.sources[3].outbox.poll: is -1ns"},
+		{"schema in a file", func(c *publisher.Config) {
+			t := bookings.Tables["bookings"]
+			t.From = "sales.bookings"
+			c.Mapping = publisher.Mapping{Tables: map[string]publisher.Table{"bookings": t}}
+		}, `mapping.tables.bookings.from: is "sales.bookings", but source "petpro" is a SQLite file`},
+		{"followed schema in a file", func(c *publisher.Config) {
+			c.Mapping.Follow = map[string]publisher.Follow{"services": {From: "sales.services"}}
+		}, `mapping.follow.services.from: is "sales.services"`},
 		{"no mapping", func(c *publisher.Config) { c.Mapping.Tables = nil }, "mapping.tables: is empty"},
 		{"no state", func(c *publisher.Config) { c.State = "" }, "publisher.state: is empty"},
 		{"negative delay", func(c *publisher.Config) { c.ConfirmDelay = -time.Second }, "publisher.confirm_delay: is -1s"},

@@ -28,9 +28,14 @@ func (s *session) readBack(ctx context.Context) (reason string, err error) {
 	if err != nil {
 		return "", err
 	}
+	s.reached = time.Now()
 	if end.Foreign > 0 {
 		s.metrics.foreign.Add(float64(end.Foreign))
 		s.log.Error("somebody else has published to the stream; take the permission from everybody but the publisher", "stream", s.cfg.Stream, "messages", end.Foreign, "seq", end.Last)
+	}
+	newest, _ := s.marks()
+	if s.moved && len(s.holds) > 0 && end.Seq > newest.Sequence {
+		return "", errRival
 	}
 	pos := Positions{Sources: map[string]Position{}}
 	if end.Position != "" {
@@ -42,7 +47,7 @@ func (s *session) readBack(ctx context.Context) (reason string, err error) {
 	if err != nil {
 		return "", err
 	}
-	reason = s.plan(pos, behind)
+	reason = s.plan(pos, end.Time, behind)
 	if reason == reasonInterrupted && !s.initializing {
 		if err := s.abandoned(ctx, leader, end.Last); err != nil {
 			return "", err
@@ -71,21 +76,24 @@ func (s *session) readBack(ctx context.Context) (reason string, err error) {
 
 // plan says which sources start from their present state and why that, or
 // anything else, needs a new epoch. A source new to an epoch in which others
-// are complete adds to it; only a repetition would break it.
-func (s *session) plan(pos Positions, behind bool) (reason string) {
+// are complete adds to it; only a repetition would break it. at is when the
+// stream reached pos.
+func (s *session) plan(pos Positions, at time.Time, behind bool) (reason string) {
 	if behind {
 		reason = reasonRolledBack
 	}
 	for _, src := range s.sources {
-		at, known := pos.Sources[src.Name()]
-		place, lost := s.lost[src.Name()]
+		is, known := pos.Sources[src.Name()]
 		switch {
-		case lost && known && at.Place == place: // else another publisher has seen to it
+		case known && s.stillLost(src.Name(), is):
 			reason = reasonSourceLost
-		case known && at.Place == InitPlace:
+		case known && is.Place == InitPlace:
 			reason = reasonInterrupted
 		case known:
 			continue
+		}
+		if known && is.Place != InitPlace {
+			s.unknown[src.Name()] = unknown{place: is.Place, at: at}
 		}
 		s.fresh = append(s.fresh, src)
 	}
@@ -93,6 +101,24 @@ func (s *session) plan(pos Positions, behind bool) (reason string) {
 		pos.Sources[src.Name()] = Position{Place: InitPlace}
 	}
 	return reason
+}
+
+// stillLost says whether a source that was lost is where this publisher left it.
+// Otherwise another has seen to it, and its loss is forgotten.
+func (s *session) stillLost(source string, is Position) bool {
+	from, lost := s.lost[source]
+	if !lost {
+		return false
+	}
+	newest, _ := s.marks()
+	marked, err := ParsePositions(newest.Position)
+	if is.Place == from || err == nil && is.Place == marked.Sources[source].Place {
+		return true
+	}
+	if is.Place != InitPlace {
+		delete(s.lost, source)
+	}
+	return false
 }
 
 // errOther says that another publisher is at the initial publication.
@@ -198,11 +224,12 @@ func (s *session) warnOfMapping(pos Positions) {
 	}
 }
 
-func (s *session) beginEpoch(ctx context.Context, reason string) error {
+func (s *session) beginEpoch(reason string) error {
 	e := stream.NewEpoch(reason, s.cfg.Keep, s.cfg.Retention)
-	if err := s.sink.sendEpoch(ctx, e); err != nil {
+	if err := s.sink.sendEpoch(s.doubt, e); err != nil {
 		return fmt.Errorf("begin a new epoch: %w", err)
 	}
+	s.epoch = s.sink.last
 	s.forgetSaved()
 	s.metrics.epochs.WithLabelValues(reason).Inc()
 	s.log.Warn("new epoch", "epoch", e.Epoch, "reason", reason, "seq", s.sink.last)

@@ -32,18 +32,39 @@ type resume struct {
 	passed  bool
 }
 
-// skip says how many events of the row at place are in the stream already;
-// all is true if the whole row is.
-func (r *resume) skip(place string) (events int, all bool) {
+// done is what the stream has of a row.
+type done struct {
+	// all of it is there.
+	all bool
+	// some of it may be: events are so many of its events.
+	some   bool
+	events int
+}
+
+// at says what the stream has of the row at place.
+func (r *resume) at(place string) done {
 	if r.passed {
-		return 0, false
+		return done{}
 	}
 	switch c := r.compare(place, r.from.Place); {
 	case c < 0, c == 0 && r.from.Done == AllDone:
-		return 0, true
+		return done{all: true}
 	case c == 0:
-		return r.from.Done, false
+		return done{some: true, events: r.from.Done}
 	}
 	r.passed = true
-	return 0, false
+	return done{}
+}
+
+// leftOut counts the events that are not published again.
+func (d done) leftOut(msgs []Message) (events int) {
+	if !d.all {
+		return d.events
+	}
+	for _, m := range msgs {
+		if m.Event {
+			events++
+		}
+	}
+	return events
 }

@@ -3,6 +3,7 @@ package publisher_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,17 +22,26 @@ type script struct {
 	mu        sync.Mutex
 	log       []publisher.Entry // entry i has id i+1
 	pruned    int               // entries up to this id are gone
+	truncated int               // the entry with this id says that everything was removed
 	rows      map[string]publisher.Row
 	changed   chan struct{} // closed and replaced at each change
 	confirmed []string
+	checks    int // calls of Check
 	checkErr  error
 	runErr    error
+	// always makes Run return runErr each time.
+	always bool
+	// recall makes a log that knows nothing of old rows but the key.
+	recall bool
+	silent map[int]bool // ids of changes of which nobody is to hear
+	// hang makes Run emit nothing, not even that it is alive.
+	hang bool
 	// gate is called before each row of a snapshot.
 	gate func()
 }
 
 func newScript(name string) *script {
-	return &script{name: name, rows: map[string]publisher.Row{}, changed: make(chan struct{})}
+	return &script{name: name, rows: map[string]publisher.Row{}, silent: map[int]bool{}, changed: make(chan struct{})}
 }
 
 func text(s string) publisher.Value { return publisher.Value{Text: s, Valid: true} }
@@ -47,10 +57,16 @@ func (s *script) set(booking, status string) {
 		"status": text(status), "version": text(strconv.Itoa(version + 1)),
 	}
 	c := &publisher.Change{Table: "bookings", Op: publisher.Update, Old: old, New: row}
-	if old == nil {
+	switch {
+	case old == nil:
 		c.Op = publisher.Insert
+	case s.recall:
+		c.Recall, c.Old = true, publisher.Row{"id": text(booking)}
 	}
 	s.rows[booking] = row
+	if old != nil && old["status"].Text == status {
+		s.silent[len(s.log)+1] = true
+	}
 	s.log = append(s.log, publisher.Entry{Place: place(len(s.log) + 1), Time: time.Now(), Change: c})
 	s.wake()
 }
@@ -65,11 +81,46 @@ func (s *script) advance(booking string) {
 	s.set(booking, statuses[(now+1)%len(statuses)])
 }
 
+// reassign gives a booking to another user, in its table only: an update that
+// was lost.
+func (s *script) reassign(booking, user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	row := maps.Clone(s.rows[booking])
+	row["user_id"] = text(user)
+	s.rows[booking] = row
+}
+
+// remove deletes a booking, in its table only: a row that was lost.
+func (s *script) remove(booking string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.rows, booking)
+}
+
+// rewrite changes a booking but not its status, which makes no message.
+func (s *script) rewrite(booking string) {
+	s.mu.Lock()
+	now := s.rows[booking]["status"].Text
+	s.mu.Unlock()
+	s.set(booking, now)
+}
+
 // touch adds an entry that becomes no message.
 func (s *script) touch() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.log = append(s.log, publisher.Entry{Place: place(len(s.log) + 1)})
+	s.wake()
+}
+
+// truncate removes all bookings; the log does not say which.
+func (s *script) truncate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.rows)
+	s.log = append(s.log, publisher.Entry{Place: place(len(s.log) + 1)})
+	s.truncated = len(s.log)
 	s.wake()
 }
 
@@ -109,6 +160,7 @@ func (s *script) Name() string { return s.name }
 func (s *script) Check(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.checks++
 	return s.checkErr
 }
 
@@ -137,7 +189,7 @@ func (s *script) Run(ctx context.Context, from string, emit func(publisher.Entry
 		next++
 	}
 	for ; ; next++ {
-		e, err := s.entry(ctx, next, id(from))
+		e, err := s.entry(ctx, next, id(from), emit)
 		if err != nil {
 			return err
 		}
@@ -150,15 +202,20 @@ func (s *script) Run(ctx context.Context, from string, emit func(publisher.Entry
 	}
 }
 
+// pulse of a script that is idle.
+const pulse = 10 * time.Millisecond
+
 // entry waits for the entry with this id.
-func (s *script) entry(ctx context.Context, n, from int) (*publisher.Entry, error) {
+func (s *script) entry(ctx context.Context, n, from int, emit func(publisher.Entry) error) (*publisher.Entry, error) {
 	for {
 		s.mu.Lock()
-		changed, err := s.changed, s.runErr
-		s.runErr = nil
+		changed, err, hang := s.changed, s.runErr, s.hang
+		if !s.always {
+			s.runErr = nil
+		}
 		var e *publisher.Entry
 		switch {
-		case n <= s.pruned && n > from:
+		case n <= s.pruned && n > from, n == s.truncated:
 			err = publisher.ErrLost
 		case n <= s.pruned:
 			s.mu.Unlock()
@@ -167,13 +224,20 @@ func (s *script) entry(ctx context.Context, n, from int) (*publisher.Entry, erro
 			e = &s.log[n-1]
 		}
 		s.mu.Unlock()
-		if err != nil || e != nil {
+		if (err != nil || e != nil) && !hang {
 			return e, err
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		case <-time.After(pulse):
+			if hang {
+				continue
+			}
+			if err := emit(publisher.Entry{}); err != nil {
+				return nil, err
+			}
 		}
 	}
 }
@@ -205,13 +269,13 @@ func (s *script) end() int {
 	return len(s.log)
 }
 
-// want lists "<booking> <version>" of all changes in log order.
+// want lists "<booking> <version>" of all changes of a status in log order.
 func (s *script) want() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []string
-	for _, e := range s.log {
-		if e.Change != nil {
+	for i, e := range s.log {
+		if e.Change != nil && !s.silent[i+1] {
 			out = append(out, e.Change.New["id"].Text+" "+e.Change.New["version"].Text)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -25,18 +24,37 @@ var errDisconnected = errors.New("the connection to NATS was lost")
 // first doubt.
 type session struct {
 	*Publisher
+	// doubt ends when an acknowledgement cannot be hoped for any more; give ends
+	// it, and the session.
+	doubt context.Context
+	give  context.CancelCauseFunc
+
 	sink    *sink
 	confirm *confirmer
-	// fresh are the sources to be published from their present state.
+	flight  *flight
+	past    *past // nil during an initial publication
+	// fresh are the sources to be published from their present state, epoch the
+	// sequence of the fabric.epoch for that; 0 if it needs none.
 	fresh []Source
+	epoch uint64
 }
 
 // session runs until ctx ends or something is in doubt; it never returns nil.
 func (p *Publisher) session(ctx context.Context) error {
+	// Whoever ends the session waits for the unit in flight, so that nothing is
+	// under way when another publisher takes over. Only doubt gives it up.
+	doubt, doubted := context.WithCancelCause(context.WithoutCancel(ctx))
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer p.watch(cancel)()
-	s := &session{Publisher: p, confirm: &confirmer{sources: p.sources, delay: p.cfg.ConfirmDelay, step: p.tuning.confirmStep, log: p.log}}
+	s := &session{
+		Publisher: p,
+		doubt:     doubt,
+		give:      func(cause error) { doubted(cause); cancel(cause) },
+		confirm:   &confirmer{sources: p.sources, delay: p.cfg.ConfirmDelay, step: p.tuning.confirmStep, log: p.log},
+		flight:    newFlight(),
+	}
+	defer s.give(nil)
+	defer p.watch(s.give)()
+	p.fly(s.flight)
 	err := s.run(ctx)
 	if s.sink != nil {
 		p.until = s.sink.until
@@ -71,12 +89,20 @@ func (s *session) run(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
+	release, err := s.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	reason, err := s.readBack(ctx)
 	if err != nil {
 		return err
 	}
 	if reason != "" {
-		if err := s.beginEpoch(ctx, reason); err != nil {
+		if err := s.mayRevoke(ctx); err != nil {
+			return err
+		}
+		if err := s.beginEpoch(reason); err != nil {
 			return err
 		}
 	}
@@ -87,7 +113,25 @@ func (s *session) run(ctx context.Context) error {
 		}
 	}
 	s.initialDone(s.sink.last)
-	return s.follow(ctx)
+	return s.overtaken(s.follow(ctx))
+}
+
+// overtaken tells a source that lost data from one that was asked for what
+// another publisher has published meanwhile, and let the source forget. Then
+// the stream ends elsewhere than this session knows.
+func (s *session) overtaken(err error) error {
+	lost, ok := errors.AsType[*lostError](err)
+	if !ok {
+		return err
+	}
+	state, failed := stream.NewLeader(s.nc, s.cfg.Stream).State(s.doubt)
+	switch {
+	case failed != nil:
+		return failed // the next session will find the source as it is
+	case state.Last != s.sink.last:
+		return fmt.Errorf("%w: it ends at %d and not at %d any more, and meanwhile: %w", stream.ErrMoved, state.Last, s.sink.last, lost.err)
+	}
+	return err
 }
 
 // prepare brings the streams to what the configuration says, once: two
@@ -118,79 +162,15 @@ func (s *session) follow(ctx context.Context) error {
 	s.mapper.Forget()
 	rows := make(chan []outgoing, rowsWaiting)
 	g, ctx := errgroup.WithContext(ctx)
+	s.past = newPast(ctx, stream.NewLeader(s.nc, s.cfg.Stream), s.flight, s.metrics.lookup)
+	s.mapper.Recall(s.past)
 	for _, src := range s.sources {
-		from := s.sink.pos.Sources[src.Name()]
-		g.Go(func() error { return s.read(ctx, src, from, rows) })
+		r := s.newReader(src, s.sink.pos.Sources[src.Name()], rows)
+		g.Go(func() error { return r.run(ctx) })
 	}
 	g.Go(func() error { return s.pump(ctx, rows) })
 	g.Go(func() error { return s.confirm.run(ctx) })
 	return g.Wait()
-}
-
-// read runs one source.
-func (s *session) read(ctx context.Context, src Source, from Position, rows chan<- []outgoing) error {
-	resume := resume{from: from, compare: src.Compare}
-	err := src.Run(ctx, from.Place, func(e Entry) error {
-		skip, all := 0, e.Change != nil && e.Change.Op == Load
-		if !all {
-			skip, all = resume.skip(e.Place)
-		}
-		// Also what is skipped is mapped: the mapper remembers followed rows.
-		msgs, err := s.mapEntry(src, e)
-		if err != nil {
-			return fmt.Errorf("%w; %s", err, s.cfg.wayOut(src.Name(), e.Place))
-		}
-		if all {
-			return nil
-		}
-		return handOver(ctx, rows, unroll(src.Name(), e.Place, e.Time, msgs, skip))
-	})
-	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case errors.Is(err, ErrLost):
-		return &lostError{source: src.Name(), place: from.Place, err: err}
-	case err == nil:
-		err = errors.New("it ended by itself")
-	}
-	return &sourceError{source: src.Name(), err: err}
-}
-
-// mapEntry maps one entry; an error halts the publisher, for to leave the entry
-// out would be to lose it.
-func (s *session) mapEntry(src Source, e Entry) ([]Message, error) {
-	s.mapMu.Lock()
-	defer s.mapMu.Unlock()
-	msgs, err := s.mapper.Map(e)
-	if err != nil {
-		if e.Place == "" { // of a snapshot
-			return nil, fmt.Errorf("%w: %w", ErrHalt, err)
-		}
-		return nil, fmt.Errorf("%w: entry at %s: %w", ErrHalt, e.Place, err)
-	}
-	return msgs, nil
-}
-
-// wayOut tells an operator how to go on behind an entry that cannot be mapped.
-func (c Config) wayOut(source, place string) string {
-	remove := "take the entry out of the log"
-	for _, s := range c.Sources {
-		if s.Name == source && s.Kind == KindSQLite {
-			id, _, _ := strings.Cut(place, "/")
-			remove += " (DELETE FROM fabric_changes WHERE id = " + id + ")"
-		}
-	}
-	return "to correct the row is not enough, as the log holds it as it was: change the mapping, or correct it and " + remove +
-		"; nothing from there on is confirmed, so a start after that goes on with it"
-}
-
-func handOver(ctx context.Context, rows chan<- []outgoing, out []outgoing) error {
-	select {
-	case rows <- out:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // pump sends what arrives, one unit at a time, until rows is closed.
@@ -206,7 +186,10 @@ func (s *session) pump(ctx context.Context, rows <-chan []outgoing) error {
 			s.sink.pushPosition()
 		}
 		if s.sink.waiting > 0 {
-			if err := s.sink.send(ctx); err != nil {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := s.sink.send(s.doubt); err != nil {
 				return err
 			}
 			continue
@@ -254,7 +237,12 @@ func (s *session) acked(r receipt) error {
 		s.log.Info("publishing again", "attempts", s.attempts, "seq", r.last)
 		s.attempts = 0
 	}
+	s.reached = time.Now()
 	s.learn(r.position, r.last, time.Time{})
+	s.flight.done(r.handed, r.emitted)
+	if s.past != nil {
+		s.past.stored(r.messages)
+	}
 	s.confirm.acked(r.positions.Sources)
 	s.metrics.events.Add(float64(r.events))
 	s.metrics.records.Add(float64(r.records))

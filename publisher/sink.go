@@ -37,6 +37,14 @@ type tuning struct {
 	// confirmStep is how often sources are confirmed to at most: each
 	// confirmation is a write to the shop's database.
 	confirmStep time.Duration
+	// silence is for how long a source may not be heard of.
+	silence time.Duration
+	// lookEvery is how often a standby looks at the stream.
+	lookEvery time.Duration
+	// A source that is lost again within lossWindow of its last publication from
+	// the present state waits lossPause for the next, then twice as long, and so
+	// on up to lossWindow.
+	lossPause, lossWindow time.Duration
 }
 
 var tuned = tuning{
@@ -46,15 +54,20 @@ var tuned = tuning{
 	initialTimeout:   5 * time.Second,
 	initialQuiet:     3 * time.Second,
 	confirmStep:      time.Second,
+	silence:          3 * Pulse,
+	lookEvery:        3 * time.Second,
+	lossPause:        10 * time.Second,
+	lossWindow:       10 * time.Minute,
 }
 
 // outgoing is a message that waits for its unit, or, without a message, the
 // news that a source was read up to a position.
 type outgoing struct {
 	message  *Message
-	source   string
+	source   string // empty for fabric.position
 	position Position
-	time     time.Time
+	time     time.Time // of the change
+	emitted  time.Time // by the source
 }
 
 // sink appends to the stream. At most one unit is in flight: a single message,
@@ -101,6 +114,11 @@ type receipt struct {
 	position        string // as in the header of the newest message
 	events, records int
 	time            time.Time // of the newest change; zero if unknown
+	// messages of the unit; handed is how many of them sources made, emitted
+	// when they emitted the newest.
+	messages []*nats.Msg
+	handed   int
+	emitted  time.Time
 }
 
 // push queues what a row became.
@@ -150,8 +168,9 @@ func (s *sink) reached() bool {
 	return true
 }
 
-// send sends one unit and waits for its acknowledgement. Marks behind the last
-// message stay in the queue: no header has recorded them yet.
+// send sends one unit and waits for its acknowledgement, as long as ctx lasts.
+// Marks behind the last message stay in the queue: no header has recorded them
+// yet.
 func (s *sink) send(ctx context.Context) error {
 	var (
 		n    = s.unit()
@@ -163,8 +182,12 @@ func (s *sink) send(ctx context.Context) error {
 		if o.message == nil {
 			continue
 		}
-		r.position = s.pos.String()
+		r.position = s.pos.of(o.source)
 		msgs = append(msgs, encode(*o.message, r.position))
+		if o.source != "" {
+			r.handed++
+			r.emitted = o.emitted
+		}
 		if o.message.Event {
 			r.events++
 		} else {
@@ -238,8 +261,11 @@ func (s *sink) append(ctx context.Context, msgs []*nats.Msg, r receipt) error {
 	begin := time.Now()
 	last, err := stream.Append(ctx, s.nc, s.stream, s.last, msgs...)
 	if err != nil {
-		if errors.Is(context.Cause(ctx), errUnanswered) {
+		switch cause := context.Cause(ctx); {
+		case errors.Is(cause, errUnanswered):
 			err = fmt.Errorf("%w within %s: %w", errUnanswered, limit, err)
+		case cause != nil:
+			err = cause
 		}
 		return nackError{err}
 	}
@@ -247,7 +273,7 @@ func (s *sink) append(ctx context.Context, msgs []*nats.Msg, r receipt) error {
 	s.pace.observe(len(msgs), s.sentAt.Sub(begin))
 	s.last = last
 	s.since += len(msgs)
-	r.last = last
+	r.last, r.messages = last, msgs
 	return s.acked(r)
 }
 

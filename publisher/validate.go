@@ -3,6 +3,9 @@ package publisher
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/petpro/fabric/subjects"
@@ -17,8 +20,10 @@ const (
 
 // Kinds of sources.
 const (
-	KindSQLite = "sqlite"
-	KindIngest = "ingest"
+	KindPostgres = "postgres"
+	KindOutbox   = "outbox"
+	KindSQLite   = "sqlite"
+	KindIngest   = "ingest"
 )
 
 // hardPayload is the largest publisher.max_payload: what clients are built to
@@ -36,7 +41,7 @@ func (c Config) Validate() error {
 	names := map[string]bool{}
 	for i, s := range c.Sources {
 		key := fmt.Sprintf("publisher.sources[%d]", i)
-		errs = append(errs, s.validate(key, len(c.Mapping.Tables) > 0))
+		errs = append(errs, s.validate(key, c.Mapping))
 		if names[s.Name] {
 			complain("%s.name: %q is used twice; positions are kept by name", key, s.Name)
 		}
@@ -57,25 +62,93 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (s SourceConfig) validate(key string, mapped bool) error {
+func (s SourceConfig) validate(key string, m Mapping) error {
 	var errs []error
 	if err := checkSourceName(s.Name); err != nil {
 		errs = append(errs, fmt.Errorf("%s.name: %w", key, err))
 	}
 	switch s.Kind {
+	case KindPostgres:
+		errs = append(errs, s.Postgres.validate(key+".postgres"))
+	case KindOutbox:
+		errs = append(errs, s.Outbox.validate(key+".outbox"))
 	case KindSQLite:
-		if s.SQLite.Path == "" {
-			errs = append(errs, fmt.Errorf("%s.sqlite.path: is empty, must be the database file", key))
-		}
-		if s.SQLite.Poll < 0 {
-			errs = append(errs, fmt.Errorf("%s.sqlite.poll: is %s, must not be negative", key, s.SQLite.Poll))
-		}
-		if !mapped {
-			errs = append(errs, fmt.Errorf("mapping.tables: is empty, so nothing of source %q would be published; name the tables to publish", s.Name))
-		}
+		errs = append(errs, s.SQLite.validate(key+".sqlite"), m.unqualified(s.Name))
 	case KindIngest:
 	default:
-		errs = append(errs, fmt.Errorf("%s.kind: is %q, must be %q or %q", key, s.Kind, KindSQLite, KindIngest))
+		errs = append(errs, fmt.Errorf("%s.kind: is %q, must be %q, %q, %q or %q", key, s.Kind, KindPostgres, KindOutbox, KindSQLite, KindIngest))
+	}
+	if s.Kind != KindIngest && len(m.Tables) == 0 {
+		errs = append(errs, fmt.Errorf("mapping.tables: is empty, so nothing of source %q would be published; name the tables to publish", s.Name))
+	}
+	return errors.Join(errs...)
+}
+
+func (c PostgresConfig) validate(key string) error {
+	return errors.Join(
+		checkDSN(key, c.DSN, "postgres://fabric@db:5432/shop?sslmode=verify-full"),
+		checkPostgresName(key+".slot", c.Slot, "fabric_shop"),
+		checkPostgresName(key+".publication", c.Publication, "fabric_shop"),
+	)
+}
+
+func (c OutboxConfig) validate(key string) error {
+	errs := []error{
+		checkDSN(key, c.DSN, "postgres://fabric@pgbouncer:6432/shop?sslmode=verify-full"),
+		checkPostgresName(key+".schema", c.Schema, "fabric"),
+	}
+	if c.Poll < 0 {
+		errs = append(errs, fmt.Errorf("%s.poll: is %s, must not be negative, for example 250ms", key, c.Poll))
+	}
+	return errors.Join(errs...)
+}
+
+func (c SQLiteConfig) validate(key string) error {
+	var errs []error
+	if c.Path == "" {
+		errs = append(errs, fmt.Errorf("%s.path: is empty, must be the database file", key))
+	}
+	if c.Poll < 0 {
+		errs = append(errs, fmt.Errorf("%s.poll: is %s, must not be negative", key, c.Poll))
+	}
+	return errors.Join(errs...)
+}
+
+// checkDSN refuses an empty one. What is in it, the source says: a DSN is a
+// secret, and no error of a configuration shows it.
+func checkDSN(key, dsn, example string) error {
+	if dsn == "" {
+		return fmt.Errorf("%s.dsn: is empty, must say how to reach the database, for example %s", key, example)
+	}
+	return nil
+}
+
+// postgresName is what a replication slot may be called (PostgreSQL,
+// "Replication Slots": lower-case letters, digits and underscores; NAMEDATALEN
+// is 64). Publications and our schema keep to it, too: nobody has to quote them.
+var postgresName = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
+
+// checkPostgresName takes an empty name, too: the default.
+func checkPostgresName(key, name, example string) error {
+	if name != "" && !postgresName.MatchString(name) {
+		return fmt.Errorf("%s: is %q, must be 1 to 63 lower-case letters, digits and underscores, for example %s", key, clip(name), example)
+	}
+	return nil
+}
+
+// unqualified refuses names of tables that SQLite has no use for.
+func (m Mapping) unqualified(source string) error {
+	var errs []error
+	complain := func(key, from string) {
+		if from != "" {
+			errs = append(errs, fmt.Errorf("mapping.%s.from: is %q, but source %q is a SQLite file, which has no schemas; name the table as it is called there, and leave from out", key, from, source))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Tables)) {
+		complain("tables."+name, m.Tables[name].From)
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Follow)) {
+		complain("follow."+name, m.Follow[name].From)
 	}
 	return errors.Join(errs...)
 }

@@ -23,10 +23,16 @@ const (
 	pull = 256
 	// heartbeat of the consumer: twice that in silence ends Run.
 	heartbeat = 2 * time.Second
+	// look is how long a message is waited for until Run emits a sign of life:
+	// longer than two heartbeats, which nats.go counts anew in each wait.
+	look = 2*heartbeat + 500*time.Millisecond
 	// inactive is how long the server keeps the consumer of a source that was
 	// killed.
 	inactive = 30 * time.Second
 )
+
+// The sign of life is in time.
+var _ [publisher.Pulse - look]struct{}
 
 // Config of a source.
 type Config struct {
@@ -106,7 +112,7 @@ func (s *Source) Run(ctx context.Context, from string, emit func(publisher.Entry
 	}
 	defer msgs.Stop()
 	for delivered := uint64(1); ; delivered++ {
-		m, err := msgs.Next(jetstream.NextContext(ctx))
+		m, err := next(ctx, msgs, emit)
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -129,6 +135,21 @@ func (s *Source) Run(ctx context.Context, from string, emit func(publisher.Entry
 		last = seq
 		if err := emit(s.entry(seq, meta.Timestamp, m)); err != nil {
 			return err
+		}
+	}
+}
+
+// next waits for a message, and emits a sign of life while there is none.
+func next(ctx context.Context, msgs jetstream.MessagesContext, emit func(publisher.Entry) error) (jetstream.Msg, error) {
+	for {
+		waiting, cancel := context.WithTimeout(ctx, look)
+		m, err := msgs.Next(jetstream.NextContext(waiting))
+		cancel()
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return m, err
+		}
+		if err := emit(publisher.Entry{}); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -194,8 +194,9 @@ func (unmapped) Map(e publisher.Entry) ([]publisher.Message, error) {
 	}
 	return []publisher.Message{*e.Direct}, nil
 }
-func (unmapped) Hash() string { return "none" }
-func (unmapped) Forget()      {}
+func (unmapped) Hash() string          { return "none" }
+func (unmapped) Forget()               {}
+func (unmapped) Recall(publisher.Past) {}
 
 func TestRefusedLoudly(t *testing.T) {
 	s := newService(t)

@@ -40,17 +40,21 @@ func testFollowed(t *testing.T, h *Harness) {
 
 	r := start(t, src, from)
 	h.wantLoads(t, from, r.loads(len(model)), model)
+	var entries []publisher.Entry
 	for last := false; !last; {
 		e := r.next()
+		entries = append(entries, e)
+		last = h.own(e) && e.Change.Op == publisher.Insert && h.ID(e) == "last"
+	}
+	r.stop() // a source is read by one at a time
+	for _, e := range entries {
 		again := start(t, h.opened(t), e.Place)
 		h.wantLoads(t, e.Place, again.loads(len(model)), model)
 		if first := again.next(); first.Place != e.Place {
 			t.Fatalf("Run from %q emits %q first", e.Place, first.Place)
 		}
 		again.stop()
-		if h.own(e) {
-			last = e.Change.Op == publisher.Insert && h.ID(e) == "last"
-		} else {
+		if !h.own(e) {
 			h.Follow.apply(model, e.Change)
 		}
 	}

@@ -64,6 +64,11 @@ type Harness struct {
 	// Follow is nil if the source has no followed table.
 	Follow *Follow
 
+	// Kill makes the publisher of src die as far as the store can tell: its
+	// connections break and it renews nothing. The instance itself goes on, as
+	// one that was cut off does.
+	Kill func(src publisher.Source)
+
 	// Memory is how many bytes a Run may hold at a time, 0 = 4 MiB. To be raised
 	// where the store itself lives in this process.
 	Memory uint64

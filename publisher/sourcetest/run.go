@@ -41,19 +41,23 @@ func start(t *testing.T, src publisher.Source, from string) *run {
 	return r
 }
 
-// next entry, news of a place included.
+// next entry, news of a place included, signs of life not.
 func (r *run) next() publisher.Entry {
 	r.t.Helper()
-	select {
-	case e := <-r.entries:
-		return e
-	case err := <-r.ended:
-		r.done = true
-		r.t.Fatalf("Run ended: %v", err)
-	case <-time.After(patience):
-		r.t.Fatalf("no entry within %v", patience)
+	deadline := time.After(patience)
+	for {
+		select {
+		case e := <-r.entries:
+			if e != (publisher.Entry{}) {
+				return e
+			}
+		case err := <-r.ended:
+			r.done = true
+			r.t.Fatalf("Run ended: %v", err)
+		case <-deadline:
+			r.t.Fatalf("no entry within %v", patience)
+		}
 	}
-	panic("unreachable")
 }
 
 // take n entries that carry something, Load apart.
@@ -76,13 +80,14 @@ func changed(e publisher.Entry) bool {
 // err waits for Run to end by itself.
 func (r *run) err() error {
 	r.t.Helper()
+	deadline := time.After(patience)
 	for {
 		select {
 		case <-r.entries:
 		case err := <-r.ended:
 			r.done = true
 			return err
-		case <-time.After(patience):
+		case <-deadline:
 			r.t.Fatalf("Run does not end")
 		}
 	}

@@ -18,33 +18,51 @@ import (
 func Test(t *testing.T, open func(t *testing.T) *Harness) {
 	parts := []struct {
 		name string
-		test func(*testing.T, *Harness)
+		test func(*testing.T, opener)
 		// needs is false if the store cannot do what the part asks for.
 		needs func(*Harness) bool
 	}{
-		{"Check", testCheck, nil},
-		{"Order", testOrder, nil},
-		{"Live", testLive, nil},
-		{"RestartAtEveryPlace", testRestart, nil},
-		{"SnapshotBoundary", testBoundary, nil},
-		{"WritesDuringSnapshot", testDuring, nil},
-		{"BackPressure", testBackPressure, nil},
-		{"EmitError", testEmitError, nil},
-		{"ContextEnd", testContextEnd, nil},
-		{"ConfirmAndRestart", testConfirm, nil},
-		{"ConfirmWhileRunning", testConfirmWhileRunning, nil},
-		{"Compare", testCompare, nil},
-		{"LargeTransaction", testLarge, nil},
-		{"Rollback", testRollback, func(h *Harness) bool { return h.Rollback != nil }},
-		{"LostBehind", testLostBehind, func(h *Harness) bool { return h.Prune != nil }},
-		{"LostAhead", testLostAhead, func(h *Harness) bool { return h.Future != "" }},
-		{"Followed", testFollowed, func(h *Harness) bool { return h.Follow != nil }},
+		// These mostly wait, and do so beside each other, when the others are done.
+		{"Pulse", aside(testPulse), nil},
+		{"Exclusive", aside(testExclusive), exclusive},
+		{"HolderDies", aside(testHolderDies), func(h *Harness) bool { return h.Kill != nil && exclusive(h) }},
+		{"Check", alone(testCheck), nil},
+		{"Order", alone(testOrder), nil},
+		{"Live", alone(testLive), nil},
+		{"RestartAtEveryPlace", alone(testRestart), nil},
+		{"SnapshotBoundary", alone(testBoundary), nil},
+		{"WritesDuringSnapshot", alone(testDuring), nil},
+		{"BackPressure", alone(testBackPressure), nil},
+		{"EmitError", alone(testEmitError), nil},
+		{"ContextEnd", alone(testContextEnd), nil},
+		{"ConfirmAndRestart", alone(testConfirm), nil},
+		{"ConfirmWhileRunning", alone(testConfirmWhileRunning), nil},
+		{"Compare", alone(testCompare), nil},
+		{"LargeTransaction", alone(testLarge), nil},
+		{"Rollback", alone(testRollback), func(h *Harness) bool { return h.Rollback != nil }},
+		{"LostBehind", alone(testLostBehind), func(h *Harness) bool { return h.Prune != nil }},
+		{"LostAhead", alone(testLostAhead), func(h *Harness) bool { return h.Future != "" }},
+		{"Followed", alone(testFollowed), func(h *Harness) bool { return h.Follow != nil }},
 	}
 	probe := open(t)
 	for _, p := range parts {
 		if p.needs == nil || p.needs(probe) {
-			t.Run(p.name, func(t *testing.T) { p.test(t, open(t)) })
+			t.Run(p.name, func(t *testing.T) { p.test(t, open) })
 		}
+	}
+}
+
+type opener func(*testing.T) *Harness
+
+// alone and aside open a store for a part that runs by itself, or beside others.
+func alone(test func(*testing.T, *Harness)) func(*testing.T, opener) {
+	return func(t *testing.T, open opener) { test(t, open(t)) }
+}
+
+func aside(test func(*testing.T, *Harness)) func(*testing.T, opener) {
+	return func(t *testing.T, open opener) {
+		t.Parallel()
+		test(t, open(t))
 	}
 }
 
@@ -320,7 +338,9 @@ func testCompare(t *testing.T, h *Harness) {
 	src := h.opened(t)
 	from := begin(t, src)
 	h.Write(names("p", 120)...)
-	entries := start(t, src, from).take(120)
+	r := start(t, src, from)
+	entries := r.take(120)
+	r.stop()
 	for i, a := range entries {
 		for j, b := range entries {
 			if got, want := src.Compare(a.Place, b.Place), i-j; (got < 0) != (want < 0) || (got > 0) != (want > 0) {
@@ -344,6 +364,7 @@ func testRollback(t *testing.T, h *Harness) {
 	h.Rollback(names("nor", 500)...)
 	h.Write("b", "c")
 	wantIDs(t, "Run", h.ids(r.take(3)), []string{"a", "b", "c"})
+	r.stop()
 	_, rows, _ := snapshot(t, src, nil)
 	if len(rows) != 3 {
 		t.Errorf("Snapshot emits %d rows, want 3", len(rows))

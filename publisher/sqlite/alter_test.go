@@ -22,7 +22,7 @@ func runBehind(t *testing.T, src publisher.Source, from string) *running {
 	r := &running{t, make(chan publisher.Entry, 1000), make(chan error, 1)}
 	go func() {
 		err := src.Run(ctx, from, func(e publisher.Entry) error {
-			if e.Change == nil || e.Change.Op != publisher.Load {
+			if e != (publisher.Entry{}) && (e.Change == nil || e.Change.Op != publisher.Load) {
 				r.entries <- e
 			}
 			return nil

@@ -44,7 +44,10 @@ func BenchmarkWake(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	emitted, ended := make(chan time.Time), make(chan error)
 	go func() {
-		ended <- src.Run(ctx, from, func(publisher.Entry) error {
+		ended <- src.Run(ctx, from, func(e publisher.Entry) error {
+			if e == (publisher.Entry{}) {
+				return nil
+			}
 			select {
 			case emitted <- time.Now():
 			case <-ctx.Done():

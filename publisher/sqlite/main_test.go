@@ -184,7 +184,7 @@ func collectUntil(t testing.TB, src publisher.Source, from string, n int) (entri
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	err = src.Run(ctx, from, func(e publisher.Entry) error {
-		if e.Change != nil && e.Change.Op == publisher.Load {
+		if e == (publisher.Entry{}) || e.Change != nil && e.Change.Op == publisher.Load {
 			return nil
 		}
 		if entries = append(entries, e); len(entries) == n {

@@ -13,6 +13,8 @@ import (
 
 	"modernc.org/sqlite" // registers the driver "sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/petpro/fabric/publisher"
 )
 
 // busyTimeout is how long a statement waits for a lock, in milliseconds. A wait
@@ -134,7 +136,7 @@ func diagnose(path string, err error) error {
 	case sqlite3.SQLITE_CORRUPT:
 		return fmt.Errorf("%s is damaged: see PRAGMA integrity_check, and restore it from a backup (%w)", path, err)
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return fmt.Errorf("%s is locked by another program: end its transaction, and let no program set locking_mode=EXCLUSIVE (%w)", path, err)
+		return fmt.Errorf("%w: %s is locked by another program: end its transaction, and let no program set locking_mode=EXCLUSIVE (%w)", publisher.ErrAway, path, err)
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
 		return fmt.Errorf("%s cannot be opened for writing: give the publisher's user read and write permission on the file and on its directory (%w)", path, err)
 	case sqlite3.SQLITE_FULL:

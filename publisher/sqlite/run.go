@@ -59,6 +59,9 @@ func (s *Source) run(ctx context.Context, c *connection, p place, emit func(publ
 		if err := t.advance(ctx, emit); err != nil {
 			return err
 		}
+		if err := w.alive(emit); err != nil {
+			return err
+		}
 		if err := w.wait(ctx); err != nil {
 			return err
 		}

@@ -31,6 +31,7 @@ func New(name string, cfg publisher.SQLiteConfig, m publisher.Mapping, log *slog
 	if cfg.Poll <= 0 {
 		cfg.Poll = defaultPoll
 	}
+	cfg.Poll = min(cfg.Poll, publisher.Pulse/2) // every look is a sign of life
 	return &Source{name: name, cfg: cfg, plan: newPlan(m), log: log.With("component", "sqlite", "source", name)}
 }
 

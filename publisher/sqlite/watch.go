@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/petpro/fabric/publisher"
 )
 
 // recheck are the pauses after a notice of the file system at which to look
@@ -30,7 +32,13 @@ type watch struct {
 	// again fires for recheck[step].
 	again *time.Timer
 	step  int
+
+	// told is when the last sign of life was emitted.
+	told time.Time
 }
+
+// tellEvery is how often a sign of life is emitted at most.
+const tellEvery = time.Second
 
 func newWatch(path string, poll time.Duration) (*watch, error) {
 	// SQLite puts the WAL beside the file that a link leads to.
@@ -49,6 +57,7 @@ func newWatch(path string, poll time.Duration) (*watch, error) {
 		names: map[string]bool{base: true, base + "-wal": true, base + "-journal": true},
 		poll:  time.NewTicker(poll),
 		again: time.NewTimer(time.Hour),
+		told:  time.Now(),
 	}
 	w.again.Stop()
 	if w.notices, w.deaf = fsnotify.NewWatcher(); w.deaf != nil {
@@ -96,6 +105,15 @@ func (w *watch) wait(ctx context.Context) error {
 			return w.same()
 		}
 	}
+}
+
+// alive emits a sign of life, the file having been looked at.
+func (w *watch) alive(emit func(publisher.Entry) error) error {
+	if time.Since(w.told) < tellEvery {
+		return nil
+	}
+	w.told = time.Now()
+	return emit(publisher.Entry{})
 }
 
 func (w *watch) lookAgain(step int) {

@@ -5,9 +5,11 @@
 //
 //	Ensure   creates or checks the streams and writes the first fabric.epoch; for
 //	         the publisher and for provisioning
+//	Preview  what Ensure would do and refuse, reading only; for operators
 //	Check    the same questions, reading only; for edges
 //	Leader   reads through the stream's leader, never by direct get, which any
 //	         replica may answer with an old state
+//	         also lists the records that nothing renewed since an epoch
 //	Append   adds one message, or up to MaxBatch as one atomic batch, if the
 //	         stream still ends where the caller believes it does
 //

@@ -72,7 +72,7 @@ func provide(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, want je
 	have := info.Config
 	diffs := differences(have, want)
 	if extra := lacking(want.Subjects, have.Subjects); len(extra) > 0 {
-		diffs = append(diffs, fmt.Sprintf("subjects hold %s, which no kind in rooms.kinds needs", strings.Join(extra, ", ")))
+		diffs = append(diffs, foreignSubjects(extra))
 	}
 	if len(diffs) > 0 {
 		return have, settingsError(want.Name, diffs)

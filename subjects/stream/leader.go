@@ -40,6 +40,8 @@ type State struct {
 	Messages, Bytes uint64
 	// Created is when the stream was created.
 	Created time.Time
+	// Now is the leader's clock when it answered.
+	Now time.Time
 }
 
 // State asks for the bounds of the stream. Last counts purged messages too: it
@@ -49,7 +51,7 @@ func (l Leader) State(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	return State{First: info.State.FirstSeq, Last: info.State.LastSeq, LastTime: info.State.LastTime, Messages: info.State.Msgs, Bytes: info.State.Bytes, Created: info.Created}, nil
+	return State{First: info.State.FirstSeq, Last: info.State.LastSeq, LastTime: info.State.LastTime, Messages: info.State.Msgs, Bytes: info.State.Bytes, Created: info.Created, Now: info.TimeStamp}, nil
 }
 
 // Get reads the message with this sequence. Returns ErrNotFound if it is gone

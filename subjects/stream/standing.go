@@ -22,6 +22,8 @@ type Standing struct {
 	Position string
 	Seq      uint64
 	Time     time.Time
+	// Now is the leader's clock, by which Time is, when it answered.
+	Now time.Time
 	// Foreign counts the messages found behind it, which somebody else must
 	// have written: the publisher sends none without the header.
 	Foreign int
@@ -36,7 +38,7 @@ func (l Leader) Standing(ctx context.Context, readable func(position string) boo
 	if err != nil {
 		return Standing{}, err
 	}
-	s := Standing{Last: state.Last}
+	s := Standing{Last: state.Last, Now: state.Now}
 	accept := func(m *jetstream.RawStreamMsg) bool {
 		pos := m.Header.Get(subjects.PositionHeader)
 		if pos == "" || readable != nil && !readable(pos) {
