@@ -375,7 +375,7 @@ func TestValuesThatMakeNoSense(t *testing.T) {
 		`publisher.max_payload: is 65536 bytes, must be 1 to 32768 (from --set)`,
 		`publisher.admin_listen: "9091" is no address, must be like :8080 or 127.0.0.1:9091 (from --set)`,
 		`publisher.sources[0].sqlite.path: is empty, must be the database file (from --set)`,
-		`publisher.sources[1].kind: is "oracle", must be "sqlite" or "ingest" (from --set)`,
+		`publisher.sources[1].kind: is "oracle", must be "postgres", "outbox", "sqlite" or "ingest" (from --set)`,
 		`publisher.sources[2].name: "ingest" is used twice; positions are kept by name (from --set)`,
 	} {
 		if got := lines(t, err, ""); !slices.Contains(got, want) {

@@ -15,6 +15,11 @@
 // (FABRIC_AUTH_KEYS='[{"algorithms":["HS256"],"secret_file":"/run/secret"}]').
 // An empty variable counts as not set.
 //
+// The DSN of a source can stand in a variable of its own, so that its password
+// need not be in a file: FABRIC_PUBLISHER_SOURCES_<NAME>_DSN, the source's name
+// in capitals, with '_' for everything that is no letter or digit. It wins over
+// all others.
+//
 // Sizes are written as 64MiB or 32KiB, durations as Go writes them (1m30s).
 // A key that nobody reads is an error, and every complaint is told at once.
 //

@@ -67,6 +67,7 @@ func Load(o Options) (Config, Origins, error) {
 	if err := v.UnmarshalExact(&c, decoding); err != nil {
 		describe(err, origins, &p)
 	}
+	applyDSNs(&c, origins, &p)
 	c.Mapping = f.mapping
 	return c, origins, p.err()
 }

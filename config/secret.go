@@ -13,7 +13,8 @@ import (
 // hidden stands where a secret was.
 const hidden = "(hidden)"
 
-// Redacted is c without anything secret: keys' secrets, and passwords in URLs.
+// Redacted is c without anything secret: keys' secrets, and passwords in URLs
+// and DSNs.
 func (c Config) Redacted() Config {
 	c.Auth.Keys = slices.Clone(c.Auth.Keys)
 	for i := range c.Auth.Keys {
@@ -21,6 +22,11 @@ func (c Config) Redacted() Config {
 	}
 	c.Auth.JWKS.URL = redactURL(c.Auth.JWKS.URL)
 	c.NATS.URLs = redactURLs(c.NATS.URLs)
+	c.Publisher.Sources = slices.Clone(c.Publisher.Sources)
+	for i := range c.Publisher.Sources {
+		s := &c.Publisher.Sources[i]
+		s.Postgres.DSN, s.Outbox.DSN = RedactDSN(s.Postgres.DSN), RedactDSN(s.Outbox.DSN)
+	}
 	return c
 }
 

@@ -1,8 +1,6 @@
--- The shop's tables in PostgreSQL, with the columns of PetPro's migrations that
--- the mapping names, and a few that it must never publish (staff_notes,
--- password_hash). The fabric does not read PostgreSQL yet: its embedded source
--- is SQLite (shop.sql has the same tables). These are here so that an
--- application can be moved over first.
+-- The shop's tables, with the columns of PetPro's migrations that the mapping
+-- names, and a few that it must never publish (staff_notes, password_hash).
+-- What the publisher needs besides comes from `fabric publisher setup`.
 
 CREATE TYPE enum_booking_status AS ENUM (
   'pending', 'confirmed', 'in_progress', 'completed', 'cancelled', 'no_show'

@@ -25,7 +25,7 @@ Everything that is wrong with it is told at once, and the exit code is 2.`,
 			if printErr := c.Print(cmd.OutOrStdout(), origins); printErr != nil {
 				return printErr
 			}
-			return config.Merge(err, check(c, origins))
+			return config.Merge(err, complaints(c, origins))
 		},
 	}
 	g.configFlags(cmd.Flags())
@@ -34,9 +34,9 @@ Everything that is wrong with it is told at once, and the exit code is 2.`,
 	return cmd
 }
 
-// check asks both services whether they could work with c. A configuration
+// complaints asks both services whether they could work with c. A configuration
 // that names no source and no mapping is an edge's alone.
-func check(c config.Config, o config.Origins) error {
+func complaints(c config.Config, o config.Origins) error {
 	_, edgeErr := c.EdgeConfig(o)
 	errs := []error{edgeErr, c.Auth.Validate()}
 	if len(c.Publisher.Sources) > 0 || len(c.Mapping.Tables) > 0 {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/petpro/fabric/publisher"
 )
 
 // defaultData is where `fabric dev` keeps everything unless told otherwise,
@@ -20,7 +22,8 @@ const defaultData = "./.fabric"
 //
 //	lock        taken while one runs
 //	secret      signs tokens (HS256); read and written by its owner only
-//	shop.db     the shop's database
+//	database    what the streams were published from, so that they never mix
+//	shop.db     the shop's database, if it is not the developer's
 //	nats/       the streams
 //	state/      the publisher's
 //	ready.json  what a running one has told, for the other commands
@@ -55,6 +58,50 @@ func (d *dataDir) Close() error {
 		err = nil
 	}
 	return errors.Join(err, d.lock.Close())
+}
+
+// memory is what a directory's streams were published from.
+type memory struct {
+	// Kind of the source.
+	Kind string `json:"kind"`
+	// Database is its name, System the identity of its server; none for SQLite.
+	Database string `json:"database,omitempty"`
+	System   uint64 `json:"system,omitempty"`
+}
+
+// remember refuses another source than that of the directory's streams, in which
+// rows of both would be mixed.
+func (d *dataDir) remember(now memory) error {
+	name := filepath.Join(d.path, "database")
+	text, err := os.ReadFile(name)
+	was := now
+	switch {
+	case err == nil:
+		err = json.Unmarshal(text, &was)
+	case errors.Is(err, fs.ErrNotExist):
+		if _, found := os.Stat(filepath.Join(d.path, "shop.db")); found == nil {
+			was = memory{Kind: publisher.KindSQLite} // made before this file was
+		}
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w; remove the data directory, or name another with --data", name, err)
+	}
+	if was != now {
+		return fmt.Errorf("%s holds what was published from %s, and this is %s; name another directory with --data, or remove that one", d.path, was, now)
+	}
+	text, err = json.Marshal(now)
+	if err != nil {
+		return fmt.Errorf("remember the database: %w", err)
+	}
+	return writeFile(name, append(text, '\n'))
+}
+
+func (m memory) String() string {
+	if m.Kind == publisher.KindSQLite {
+		return "a SQLite file of its own"
+	}
+	return fmt.Sprintf("database %s of PostgreSQL system %d, source %s", m.Database, m.System, m.Kind)
 }
 
 func (d *dataDir) readyFile() string { return filepath.Join(d.path, "ready.json") }

@@ -38,9 +38,9 @@ const (
 	settle = 5 * time.Millisecond
 )
 
-// Dev is the whole fabric in one process: a shop's database, NATS, a
-// publisher, two edges and a page, each as it would run alone, and talking to
-// the others over loopback only.
+// Dev is the whole fabric in one process: a shop's database (its own, or the
+// developer's PostgreSQL), NATS, a publisher, two edges and a page, each as it
+// would run alone, and talking to the others over loopback only.
 //
 // It starts in that order and stops in the reverse one; see Run.
 type Dev struct {
@@ -48,6 +48,7 @@ type Dev struct {
 	origins config.Origins
 	data    string
 	ports   ports
+	own     PostgresOptions
 	log     *slog.Logger
 
 	mu    sync.Mutex
@@ -61,12 +62,14 @@ type DevOptions struct {
 	// Port of the page; the edges and NATS take the three that follow. 0 takes
 	// free ones.
 	Port int
-	// Config and Origins as they were loaded. Addresses, keys, source and
-	// mapping are the dev's own; drain and confirm_delay too, unless they were
-	// set.
+	// Config and Origins as they were loaded. Addresses, keys and source are the
+	// dev's own; drain and confirm_delay too, unless they were set. The mapping
+	// counts if the database is the developer's.
 	Config  config.Config
 	Origins config.Origins
-	Log     *slog.Logger
+	// Postgres is the developer's database; without a DSN the dev has its own.
+	Postgres PostgresOptions
+	Log      *slog.Logger
 }
 
 // NewDev checks what can be checked before anything runs.
@@ -75,8 +78,10 @@ func NewDev(o DevOptions) (*Dev, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dev{cfg: o.Config, origins: o.Origins, data: o.Data, ports: p, log: o.Log}
-	return d, nil
+	if err := o.Postgres.validate(); err != nil {
+		return nil, err
+	}
+	return &Dev{cfg: o.Config, origins: o.Origins, data: o.Data, ports: p, own: o.Postgres, log: o.Log}, nil
 }
 
 // Run brings everything up, calls ready once a client can connect and will
@@ -118,16 +123,15 @@ func (d *Dev) start(ctx context.Context, s *stack) error {
 	if err != nil {
 		return err
 	}
-	shop, err := openShop(ctx, d.data)
+	db, err := d.openDatabase(ctx, s, dir)
 	if err != nil {
 		return err
 	}
-	s.closer("shop", shop.Close)
 	url, err := d.startNATS(s)
 	if err != nil {
 		return err
 	}
-	d.configure(url, secret, shop.path)
+	d.configure(url, secret, db)
 	if err := d.startPublisher(ctx, s); err != nil {
 		return err
 	}
@@ -135,30 +139,83 @@ func (d *Dev) start(ctx context.Context, s *stack) error {
 	if err != nil {
 		return err
 	}
-	if err := d.awaitTails(ctx, s, nodes); err != nil {
+	nc, err := d.connect(s, "dev")
+	if err != nil {
 		return err
 	}
-	if err := d.tell(ctx, shop, nodes, secret); err != nil {
+	if err := d.awaitTails(ctx, s, nc, nodes); err != nil {
 		return err
 	}
-	if err := d.startPage(s, shop); err != nil {
+	who, err := castOf(ctx, nc, d.cfg.NATS.Stream, db.kind())
+	if err != nil {
+		return err
+	}
+	if err := d.tell(db, who, nodes, secret); err != nil {
+		return err
+	}
+	if err := d.startPage(s, db.shop, who); err != nil {
 		return err
 	}
 	return dir.announce(d.told())
 }
 
+// database is what a dev publishes from.
+type database struct {
+	shop    shop
+	source  publisher.SourceConfig
+	mapping publisher.Mapping
+	// note tells a developer what to know about it, end what happens when the
+	// dev ends.
+	note, end string
+}
+
+// kind of the rooms; the mapping may have none.
+func (db database) kind() string {
+	for _, t := range db.mapping.Tables {
+		if t.Access != nil {
+			return t.Access.Kind
+		}
+	}
+	return "none"
+}
+
+// openDatabase opens the developer's database, or makes the dev's own.
+func (d *Dev) openDatabase(ctx context.Context, s *stack, dir *dataDir) (database, error) {
+	mapping, err := config.ParseMapping(config.PetPro)
+	if err != nil {
+		return database{}, fmt.Errorf("the mapping built in: %w", err)
+	}
+	if d.own.DSN != "" {
+		return d.openOwn(ctx, s, dir, mapping)
+	}
+	if err := dir.remember(memory{Kind: publisher.KindSQLite}); err != nil {
+		return database{}, err
+	}
+	shop, err := openShop(ctx, d.data)
+	if err != nil {
+		return database{}, err
+	}
+	s.closer("shop", shop.Close)
+	source := publisher.SourceConfig{Name: sourceName, Kind: publisher.KindSQLite, SQLite: publisher.SQLiteConfig{Path: shop.path}}
+	return database{shop: shop, source: source, mapping: mapping}, nil
+}
+
 // configure sets what is the dev's own.
-func (d *Dev) configure(url, secret, database string) {
+func (d *Dev) configure(url, secret string, db database) {
 	c := &d.cfg
 	c.NATS.URLs, c.NATS.Creds, c.NATS.TLS = []string{url}, "", config.TLS{}
 	c.Auth.Keys = append(c.Auth.Keys, auth.Key{Algorithms: []string{"HS256"}, Secret: secret})
 	c.Edge.AdminListen = ""
-	c.Publisher.Sources = []publisher.SourceConfig{{Name: sourceName, Kind: publisher.KindSQLite, SQLite: publisher.SQLiteConfig{Path: database}}}
+	c.Publisher.Sources = []publisher.SourceConfig{db.source}
+	c.Mapping = db.mapping
 	c.Publisher.Ingest = true
 	c.Publisher.Replicas = 1
 	c.Publisher.State = filepath.Join(d.data, "state")
 	if d.unset("publisher.confirm_delay") {
 		c.Publisher.ConfirmDelay = 0 // NATS syncs before it acknowledges
+	}
+	if d.unset("publisher.on_lost") && db.source.Kind != publisher.KindSQLite {
+		c.Publisher.OnLost = publisher.OnLostEpoch // the slot goes when the dev ends
 	}
 	if d.unset("drain.delay") {
 		c.Drain.Delay = 0 // no balancer to wait for
@@ -198,11 +255,6 @@ func (d *Dev) connect(s *stack, name string) (*nats.Conn, error) {
 
 // startPublisher returns when the initial publication is in the stream.
 func (d *Dev) startPublisher(ctx context.Context, s *stack) error {
-	mapping, err := config.ParseMapping(config.PetPro)
-	if err != nil {
-		return fmt.Errorf("the mapping built in: %w", err)
-	}
-	d.cfg.Mapping = mapping
 	cfg, err := d.cfg.PublisherConfig(d.origins)
 	if err != nil {
 		return err
@@ -255,11 +307,7 @@ func (d *Dev) startEdges(ctx context.Context, s *stack) ([]*edge.Server, error) 
 }
 
 // awaitTails returns when each edge has read all that is in the stream now.
-func (d *Dev) awaitTails(ctx context.Context, s *stack, nodes []*edge.Server) error {
-	nc, err := d.connect(s, "dev")
-	if err != nil {
-		return err
-	}
+func (d *Dev) awaitTails(ctx context.Context, s *stack, nc *nats.Conn, nodes []*edge.Server) error {
 	state, err := stream.NewLeader(nc, d.cfg.NATS.Stream).State(ctx)
 	if err != nil {
 		return fmt.Errorf("where the stream ends: %w", err)
@@ -280,12 +328,12 @@ func (d *Dev) awaitTails(ctx context.Context, s *stack, nodes []*edge.Server) er
 	return nil
 }
 
-func (d *Dev) startPage(s *stack, shop *shop) error {
+func (d *Dev) startPage(s *stack, shop shop, who cast) error {
 	l, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(d.ports.page)))
 	if err != nil {
 		return fmt.Errorf("page: %w", err)
 	}
-	p := newPage(shop, l.Addr(), d.told, d.log.With("component", "page"))
+	p := newPage(shop, who, l.Addr(), d.told, d.log.With("component", "page"))
 	s.run("page", func(ctx context.Context) error { return p.serve(ctx, l) })
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -294,22 +342,22 @@ func (d *Dev) startPage(s *stack, shop *shop) error {
 }
 
 // tell gathers what is printed.
-func (d *Dev) tell(ctx context.Context, shop *shop, nodes []*edge.Server, secret string) error {
-	bookings, err := shop.together(ctx)
-	if err != nil {
-		return err
-	}
+func (d *Dev) tell(db database, who cast, nodes []*edge.Server, secret string) (err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r := &d.ready
-	r.NATS, r.Database, r.Bookings = d.cfg.NATS.URLs[0], shop.path, bookings
+	r.NATS, r.Database, r.Bookings = d.cfg.NATS.URLs[0], db.shop.where(), who.bookings
+	r.vendor, r.note, r.end = who.vendor, db.note, db.end
+	if len(who.bookings) > 0 {
+		r.change = db.shop.change(who.bookings[0])
+	}
 	for _, node := range nodes {
 		r.Edges = append(r.Edges, "http://"+node.Addr())
 	}
 	for _, t := range []struct {
 		user  string
 		token *string
-	}{{vendorID, &r.Tokens.Vendor}, {customerID, &r.Tokens.Customer}, {strangerID, &r.Tokens.Stranger}} {
+	}{{who.vendor, &r.Tokens.Vendor}, {who.customer, &r.Tokens.Customer}, {strangerID, &r.Tokens.Stranger}} {
 		if *t.token, err = auth.Mint([]byte(secret), t.user, nil, nil, devTTL); err != nil {
 			return err
 		}

@@ -31,14 +31,19 @@ type runningDev struct {
 	stop func() // ends it and checks how it ended; may be called again
 }
 
-// startDev runs a Dev on dir until the test ends.
-func startDev(t *testing.T, dir string) runningDev {
+// startDev runs a Dev on dir until the test ends, on a database of ours if one is
+// given.
+func startDev(t *testing.T, dir string, own ...PostgresOptions) runningDev {
 	t.Helper()
 	c, origins, err := config.Load(config.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := NewDev(DevOptions{Data: dir, Config: c, Origins: origins, Log: slog.New(slog.DiscardHandler)})
+	o := DevOptions{Data: dir, Config: c, Origins: origins, Log: slog.New(slog.DiscardHandler)}
+	for _, postgres := range own {
+		o.Postgres = postgres
+	}
+	d, err := NewDev(o)
 	if err != nil {
 		t.Fatal(err)
 	}

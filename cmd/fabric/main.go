@@ -95,7 +95,7 @@ and in another terminal:
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDev(g), newProvision(g), newToken(g), newPublish(g), newTail(g), newConfig(g), newVersion())
+	root.AddCommand(newDev(g), newProvision(g), newToken(g), newPublish(g), newTail(g), newPublisher(g), newConfig(g), newVersion())
 	return root
 }
 

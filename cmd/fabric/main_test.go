@@ -8,14 +8,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"github.com/petpro/fabric/test/pgtest"
 )
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asMain) != "" {
 		main() // exits
 	}
-	goleak.VerifyTestMain(m)
+	pgtest.Main(m)
 }
 
 // fabric runs a command line in this process.
@@ -33,7 +33,7 @@ func TestHelpTeaches(t *testing.T) {
 	if code != 0 {
 		t.Fatalf("exit code = %d, want 0", code)
 	}
-	for _, name := range []string{"dev", "provision", "token", "publish", "tail", "config", "version", "completion"} {
+	for _, name := range []string{"dev", "provision", "token", "publish", "tail", "publisher", "config", "version", "completion"} {
 		if !strings.Contains(out, "\n  "+name) {
 			t.Errorf("fabric --help does not list %s:\n%s", name, out)
 		}

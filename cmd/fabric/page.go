@@ -34,16 +34,17 @@ const (
 // foreign name that resolves to 127.0.0.1 is refused) and takes changes only
 // as JSON from its own origin.
 type page struct {
-	shop  *shop
+	shop  shop
+	cast  cast
 	ready func() Ready
 	hosts []string
 	log   *slog.Logger
 }
 
 // newPage serves on l once Serve is called with the handler.
-func newPage(s *shop, addr net.Addr, ready func() Ready, log *slog.Logger) *page {
+func newPage(s shop, who cast, addr net.Addr, ready func() Ready, log *slog.Logger) *page {
 	_, port, _ := net.SplitHostPort(addr.String())
-	return &page{shop: s, ready: ready, log: log, hosts: []string{addr.String(), "localhost:" + port}}
+	return &page{shop: s, cast: who, ready: ready, log: log, hosts: []string{addr.String(), "localhost:" + port}}
 }
 
 // serve answers on l until ctx ends.
@@ -107,7 +108,9 @@ func (p *page) session(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, struct {
 		Edges  []string `json:"edges"`
 		People []person `json:"people"`
-	}{r.Edges, []person{{"vendor", vendorID, r.Tokens.Vendor}, {"customer", customerID, r.Tokens.Customer}}})
+		// Book says whether bookings can be made.
+		Book bool `json:"book"`
+	}{r.Edges, []person{{"vendor", p.cast.vendor, r.Tokens.Vendor}, {"customer", p.cast.customer, r.Tokens.Customer}}, p.shop.canBook()})
 }
 
 func (p *page) labels(w http.ResponseWriter, r *http.Request) {
@@ -120,7 +123,7 @@ func (p *page) labels(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *page) book(w http.ResponseWriter, r *http.Request) {
-	id, err := p.shop.book(r.Context())
+	id, err := p.shop.book(r.Context(), p.cast.pair)
 	if err != nil {
 		p.refuse(w, err)
 		return
@@ -136,7 +139,7 @@ func (p *page) change(w http.ResponseWriter, r *http.Request) {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxPost))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&ask); err != nil {
-		http.Error(w, "send {\"status\":\"confirmed\",\"by\":\""+vendorID+"\"}: "+err.Error(), http.StatusBadRequest)
+		http.Error(w, "send {\"status\":\"confirmed\",\"by\":\""+p.cast.vendor+"\"}: "+err.Error(), http.StatusBadRequest)
 		return
 	}
 	if ask.Status == "" || len(ask.Status) > maxStatus {
@@ -148,7 +151,12 @@ func (p *page) change(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if err := p.shop.setStatus(r.Context(), id, ask.Status, ask.By); err != nil {
+	// The customer's own notification is made by the mapping; the vendor's is a row.
+	tell := ""
+	if ask.By == p.cast.customer {
+		tell = p.cast.vendor
+	}
+	if err := p.shop.setStatus(r.Context(), id, ask.Status, tell); err != nil {
 		p.refuse(w, err)
 		return
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // served runs the page's server over a shop of its own.
-func served(t *testing.T) (url string, s *shop) {
+func served(t *testing.T) (url string, s *sqliteShop) {
 	t.Helper()
 	s = open(t, t.TempDir())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -23,7 +23,7 @@ func served(t *testing.T) (url string, s *shop) {
 		t.Fatal(err)
 	}
 	ready := Ready{Edges: []string{"http://127.0.0.1:1", "http://127.0.0.1:2"}, Tokens: Tokens{Vendor: "v", Customer: "c"}}
-	p := newPage(s, l.Addr(), func() Ready { return ready }, slog.New(slog.DiscardHandler))
+	p := newPage(s, cast{pair: pair{vendorID, customerID}}, l.Addr(), func() Ready { return ready }, slog.New(slog.DiscardHandler))
 	st := newStack()
 	st.run("page", func(ctx context.Context) error { return p.serve(ctx, l) })
 	t.Cleanup(func() {

@@ -15,11 +15,16 @@ type Ready struct {
 	Edges []string `json:"edges"`
 	Page  string   `json:"page"`
 	NATS  string   `json:"nats"`
-	// Database is the absolute path of the shop's SQLite file.
+	// Database is the absolute path of the shop's SQLite file, or the DSN of the
+	// developer's database without its password.
 	Database string `json:"database"`
 	Tokens   Tokens `json:"tokens"`
 	// Bookings in which both the vendor and the customer take part.
 	Bookings []string `json:"bookings"`
+
+	// For people: vendor is a user, change a command line that changes the first
+	// booking, note what to know about the database, end what happens at the end.
+	vendor, change, note, end string
 }
 
 // Tokens are good for a day. The stranger takes part in no booking.
@@ -36,9 +41,17 @@ func (r Ready) writeJSON(w io.Writer) error {
 
 // writeText greets whoever started it by hand.
 func (r Ready) writeText(w io.Writer, data string) error {
-	booking := "bk-1001"
+	booking, change := "bk-1001", "(there is no booking of two people yet: make one)"
 	if len(r.Bookings) > 0 {
-		booking = r.Bookings[0]
+		booking, change = r.Bookings[0], r.change
+	}
+	note := ""
+	if r.note != "" {
+		note = "  " + strings.ReplaceAll(r.note, "\n", "\n  ") + "\n\n"
+	}
+	end := r.end
+	if end == "" {
+		end = "Everything is kept in " + data + ", the next start resumes."
 	}
 	flag := ""
 	if data != defaultData {
@@ -52,9 +65,9 @@ func (r Ready) writeText(w io.Writer, data string) error {
     nats       %[3]s
     database   %[4]s
 
-  Open the page, then change a booking with any SQLite client:
+%[13]s  Open the page, then change a booking with any client of the database:
 
-    sqlite3 %[4]s "UPDATE bookings SET status = 'confirmed' WHERE id = '%[5]s'"
+    %[14]s
 
   Watch the stream, or publish something that is no row:
 
@@ -66,7 +79,7 @@ func (r Ready) writeText(w io.Writer, data string) error {
     npx wscat -s fabric.v1.json -c %[7]s/v1/ws
     > {"id":1,"connect":{"token":"<vendor's token>","rooms":["booking.%[5]s"]}}
 
-  Tokens, good for 24 hours (more: %[12]s token%[6]s --user u_vendor):
+  Tokens, good for 24 hours (more: %[12]s token%[6]s --user %[15]s):
 
     vendor     %[8]s
 
@@ -74,10 +87,10 @@ func (r Ready) writeText(w io.Writer, data string) error {
 
     stranger   %[10]s
 
-  Ctrl-C ends it. Everything is kept in %[11]s, the next start resumes.
+  Ctrl-C ends it. %[11]s
 
 `, r.Page, strings.Join(r.Edges, "  "), r.NATS, r.Database, booking, flag, webSocket(r.Edges[0]),
-		r.Tokens.Vendor, r.Tokens.Customer, r.Tokens.Stranger, data, self())
+		r.Tokens.Vendor, r.Tokens.Customer, r.Tokens.Stranger, end, self(), note, change, r.vendor)
 	return err
 }
 

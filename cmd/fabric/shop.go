@@ -2,25 +2,8 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
-	"net/url"
-	"path/filepath"
-
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
-
-// The people of the shop.
-const (
-	vendorID   = "u_vendor"
-	customerID = "u_customer"
-	strangerID = "u_stranger"
-)
-
-// schemaVersion is kept in the file's user_version, so that a second start
-// finds the shop as it was left.
-const schemaVersion = 1
 
 // errNoBooking is returned for a booking that does not exist or was deleted.
 var errNoBooking = errors.New("no such booking")
@@ -28,80 +11,22 @@ var errNoBooking = errors.New("no such booking")
 // shop is the booking service that `fabric dev` stands in for: a database that
 // anybody may write to. It knows nothing of the fabric, and nothing in it
 // publishes anything.
-type shop struct {
-	db   *sql.DB
-	path string
-}
-
-// openShop opens the database in dir, and makes and fills it the first time.
-func openShop(ctx context.Context, dir string) (*shop, error) {
-	path, err := filepath.Abs(filepath.Join(dir, "shop.db"))
-	if err != nil {
-		return nil, fmt.Errorf("path of the shop's database: %w", err)
-	}
-	pragmas := url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"},
-		"_txlock": {"immediate"},
-	}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: pragmas.Encode()}).String())
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	db.SetMaxOpenConns(1) // SQLite has one writer; the pragmas hold per connection
-	s := &shop{db: db, path: path}
-	if err := s.prepare(ctx); err != nil {
-		err = fmt.Errorf("open the shop's database %s: %w; if it is no database of `fabric dev`, move it away or name another directory with --data", path, err)
-		return nil, errors.Join(err, db.Close())
-	}
-	return s, nil
-}
-
-// Close closes the database.
-func (s *shop) Close() error { return s.db.Close() }
-
-// prepare makes the tables and their first rows, once, in one transaction.
-func (s *shop) prepare(ctx context.Context) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }() // does nothing after Commit
-	var version int
-	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return err
-	}
-	if version > schemaVersion {
-		return fmt.Errorf("its schema is version %d, this program knows %d", version, schemaVersion)
-	}
-	if version == schemaVersion {
-		return nil
-	}
-	for _, stmt := range []string{schemaSQL, seedSQL, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion)} {
-		if _, err := tx.ExecContext(ctx, stmt); err != nil {
-			return fmt.Errorf("make its tables: %w", err)
-		}
-	}
-	return tx.Commit()
-}
-
-// together lists the bookings in which vendor and customer both take part.
-func (s *shop) together(ctx context.Context) ([]string, error) {
-	rows, err := s.db.QueryContext(ctx, `
-		SELECT b.id FROM bookings b JOIN services s ON s.id = b.service_id
-		WHERE b.user_id = ? AND s.provider_id = ? AND b.deleted_at IS NULL ORDER BY b.id`, customerID, vendorID)
-	if err != nil {
-		return nil, fmt.Errorf("list the bookings of the shop: %w", err)
-	}
-	defer rows.Close()
-	ids := []string{}
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, fmt.Errorf("list the bookings of the shop: %w", err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
+type shop interface {
+	// where the database is, in words that may be shown: no password.
+	where() string
+	// change is a command line that changes the booking's status.
+	change(id string) string
+	// labels of the bookings, by id; those of tables that it does not know are
+	// missing.
+	labels(ctx context.Context) (map[string]label, error)
+	// setStatus changes a booking, as the booking service would; tell is the user
+	// who gets a row in notifications, "" nobody. Returns errNoBooking.
+	setStatus(ctx context.Context, id, status, tell string) error
+	// canBook says whether book works.
+	canBook() bool
+	// book makes a booking of the customer with the vendor and returns its id.
+	book(ctx context.Context, who pair) (id string, err error)
+	Close() error
 }
 
 // label is what the page shows of a booking besides its status.
@@ -109,80 +34,4 @@ type label struct {
 	Service  string `json:"service"`
 	Customer string `json:"customer"`
 	Vendor   string `json:"vendor"`
-}
-
-// labels of all bookings, by id.
-func (s *shop) labels(ctx context.Context) (map[string]label, error) {
-	rows, err := s.db.QueryContext(ctx, `
-		SELECT b.id, coalesce(s.name, ''), coalesce(c.name, ''), coalesce(v.name, '') FROM bookings b
-		LEFT JOIN services s ON s.id = b.service_id LEFT JOIN users c ON c.id = b.user_id LEFT JOIN users v ON v.id = s.provider_id`)
-	if err != nil {
-		return nil, fmt.Errorf("read the labels of the bookings: %w", err)
-	}
-	defer rows.Close()
-	out := map[string]label{}
-	for rows.Next() {
-		var id string
-		var l label
-		if err := rows.Scan(&id, &l.Service, &l.Customer, &l.Vendor); err != nil {
-			return nil, fmt.Errorf("read the labels of the bookings: %w", err)
-		}
-		out[id] = l
-	}
-	return out, rows.Err()
-}
-
-// setStatus changes a booking, as the booking service would. If the customer
-// did it, the vendor gets a row in notifications; the customer's own
-// notification is made by the mapping.
-func (s *shop) setStatus(ctx context.Context, id, status, by string) error {
-	return s.write(ctx, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `UPDATE bookings SET status = ?, updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-			WHERE id = ? AND deleted_at IS NULL`, status, id)
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(errNoBooking, err)
-		}
-		if by != customerID {
-			return nil
-		}
-		return s.notify(ctx, tx, vendorID, "BOOKING_UPDATED", "Booking updated by the customer", "The booking is now "+status, id)
-	})
-}
-
-// book makes a booking of the customer with the vendor and returns its id.
-func (s *shop) book(ctx context.Context) (id string, err error) {
-	err = s.write(ctx, func(tx *sql.Tx) error {
-		err := tx.QueryRowContext(ctx, `INSERT INTO bookings (id, user_id, service_id, status)
-			SELECT 'bk-' || (1001 + count(*)), ?, 's_walk', 'pending' FROM bookings RETURNING id`, customerID).Scan(&id)
-		if err != nil {
-			return err
-		}
-		return s.notify(ctx, tx, vendorID, "BOOKING_CREATED", "New booking", "A customer has booked a walk", id)
-	})
-	return id, err
-}
-
-func (s *shop) notify(ctx context.Context, tx *sql.Tx, user, typ, title, message, booking string) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO notifications (user_id, type, title, message, data)
-		VALUES (?, ?, ?, ?, json_object('bookingId', ?))`, user, typ, title, message, booking)
-	return err
-}
-
-// write runs f in one transaction.
-func (s *shop) write(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("write to the shop: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }() // does nothing after Commit
-	if err := f(tx); err != nil {
-		return fmt.Errorf("write to the shop: %w", err)
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("write to the shop: %w", err)
-	}
-	return nil
 }

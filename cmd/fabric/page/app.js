@@ -43,7 +43,7 @@ async function loadLabels() {
 class Panel {
   #person; #edges; #client; #root; #rows = new Map();
 
-  constructor(person, edges, first) {
+  constructor(person, edges, first, book) {
     this.#person = person;
     this.#edges = edges;
     this.#root = document.getElementById("panel").content.cloneNode(true).firstElementChild;
@@ -51,6 +51,7 @@ class Panel {
     this.#root.setAttribute("aria-label", person.role);
     this.#q("h2").textContent = person.role === "vendor" ? "Vendor" : "Customer";
     this.#controls(first);
+    this.#q(".book").hidden = !book;
     this.#client = new Fabric({ url: this.#address(first), token: person.token, rooms: ["mine"] });
     this.#listen();
     document.getElementById("panels").append(this.#root);
@@ -101,7 +102,7 @@ class Panel {
   // After a connect the rooms of the reply are the open bookings; what is not
   // among them was closed while we were away and leaves by itself.
   #keepOnly(rooms) {
-    for (const room of rooms) if (room.startsWith("booking.")) this.#row(room);
+    for (const room of rooms) if (!room.startsWith("user.")) this.#row(room);
     loadLabels().then(() => { for (const room of this.#rows.keys()) this.#label(room); }).catch(() => {});
   }
 
@@ -200,8 +201,8 @@ const lag = (time) => `${Math.max(0, Date.now() - Date.parse(time))} ms after th
 const since = (time) => `updated ${new Date(time).toLocaleString([], { dateStyle: "short", timeStyle: "short" })}`;
 
 try {
-  const { edges, people } = await get("api/session");
-  people.forEach((person, i) => new Panel(person, edges, i % edges.length));
+  const { edges, people, book } = await get("api/session");
+  people.forEach((person, i) => new Panel(person, edges, i % edges.length, book));
 } catch (e) {
   const p = document.createElement("p");
   p.className = "fatal";

@@ -1,6 +1,6 @@
 // Package sources opens the sources that a publisher's configuration names, so
-// that cmd/publisher and `fabric dev` run the same publisher. It is the one
-// place that knows every driver.
+// that cmd/publisher, `fabric dev` and `fabric publisher` mean the same ones. It
+// is the one place that knows every driver.
 package sources
 
 import (
@@ -13,6 +13,8 @@ import (
 
 	"github.com/petpro/fabric/publisher"
 	"github.com/petpro/fabric/publisher/ingest"
+	"github.com/petpro/fabric/publisher/outbox"
+	"github.com/petpro/fabric/publisher/postgres"
 	"github.com/petpro/fabric/publisher/sqlite"
 )
 
@@ -20,28 +22,40 @@ import (
 // both. It talks to nobody yet. The error joins all complaints.
 func NewPublisher(cfg publisher.Config, nc *nats.Conn, log *slog.Logger, reg prometheus.Registerer) (*publisher.Publisher, error) {
 	mapper, mapErr := publisher.NewMapper(cfg.Mapping, cfg.Kinds, cfg.MaxPayload)
-	sources, srcErr := open(cfg, nc, log, reg)
-	if err := errors.Join(cfg.Validate(), mapErr, srcErr); err != nil {
+	errs := []error{cfg.Validate(), mapErr}
+	var all []publisher.Source
+	for _, s := range cfg.Sources {
+		src, err := Open(cfg, s, nc, log, reg)
+		all, errs = append(all, src), append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return publisher.New(cfg, nc, sources, mapper, log, reg)
+	return publisher.New(cfg, nc, all, mapper, log, reg)
 }
 
-func open(cfg publisher.Config, nc *nats.Conn, log *slog.Logger, reg prometheus.Registerer) ([]publisher.Source, error) {
-	var out []publisher.Source
-	for i, s := range cfg.Sources {
-		switch s.Kind {
-		case publisher.KindSQLite:
-			out = append(out, sqlite.New(s.Name, s.SQLite, cfg.Mapping, log))
-		case publisher.KindIngest:
-			src, err := ingest.New(ingest.Config{Name: s.Name, Stream: cfg.IngestStream, Kinds: cfg.Kinds, MaxPayload: cfg.MaxPayload}, nc, log, reg)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, src)
-		default:
-			return nil, fmt.Errorf("publisher.sources[%d].kind: is %q, must be %q or %q", i, s.Kind, publisher.KindSQLite, publisher.KindIngest)
-		}
+// Open makes the source s of cfg. It talks to nobody yet; nc may be nil for
+// kinds other than ingest.
+func Open(cfg publisher.Config, s publisher.SourceConfig, nc *nats.Conn, log *slog.Logger, reg prometheus.Registerer) (publisher.Source, error) {
+	switch s.Kind {
+	case publisher.KindPostgres:
+		return source(postgres.New(s.Name, s.Postgres, cfg.Mapping, log, reg))
+	case publisher.KindOutbox:
+		return source(outbox.New(s.Name, s.Outbox, cfg.Mapping, log, reg))
+	case publisher.KindSQLite:
+		return sqlite.New(s.Name, s.SQLite, cfg.Mapping, log), nil
+	case publisher.KindIngest:
+		return source(ingest.New(ingest.Config{Name: s.Name, Stream: cfg.IngestStream, Kinds: cfg.Kinds, MaxPayload: cfg.MaxPayload}, nc, log, reg))
 	}
-	return out, nil
+	return nil, fmt.Errorf("source %q is of kind %q, must be %q, %q, %q or %q", s.Name, s.Kind,
+		publisher.KindPostgres, publisher.KindOutbox, publisher.KindSQLite, publisher.KindIngest)
+}
+
+// source keeps the nil pointer of a constructor that failed out of the
+// interface.
+func source[S publisher.Source](s S, err error) (publisher.Source, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
