@@ -7,7 +7,7 @@ FUZZTIME ?= 3s
 STATICCHECK := bin/staticcheck
 
 .DEFAULT_GOAL := help
-.PHONY: help tools build test check race e2e fuzz lint fmt bench microbench dev
+.PHONY: help tools build test check race e2e chaos fuzz lint fmt bench microbench dev
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ race: ## all tests, with the race detector
 e2e: ## only the tests of the whole path
 	go test -race -timeout 6m -count 1 ./test/...
 
+chaos: ## kill publisher, NATS and database 100 times per source, under load (half an hour)
+	go test -race -timeout 90m -count 1 -v ./test/chaos -chaos.kills 100
+
 fuzz: ## each fuzz target for FUZZTIME (3s)
 	@.ci/fuzz $(FUZZTIME)
 
@@ -49,9 +52,15 @@ $(STATICCHECK): tools/go.mod tools/go.sum
 fmt: ## gofmt every file
 	gofmt -w .
 
-bench: ## the figures of docs/BENCHMARKS.md, measured on real processes (Linux, minutes)
+bench: ## the figures of docs/BENCHMARKS.md, measured on real processes (Linux, half an hour)
 	@set -e; go build -o bin/bench ./test/bench; \
-	for scenario in start latency bulk tail idle; do echo "== $$scenario"; bin/bench $$scenario; done
+	run() { echo "== $$*"; bin/bench "$$@"; }; \
+	run start; run tail; run idle; \
+	for source in sqlite postgres outbox; do \
+		for scenario in latency bulk small cost; do run $$scenario -source $$source; done; \
+	done; \
+	for scenario in bulk small cost; do run $$scenario -source postgres -identity default; done; \
+	for source in postgres outbox; do run takeover -source $$source; done
 
 microbench: ## Go benchmarks of single functions
 	go test -run '^$$' -bench . -benchmem ./...

@@ -136,9 +136,10 @@ func TestBrokerPermissions(t *testing.T) {
 	for user, table := range map[string]struct{ may, mayNot, sub, noSub []string }{
 		"publisher": {
 			may: []string{"booking.42.status", "booking.42.access", "user.u_7.notification", "user.u_7.booking.42",
-				"fabric.epoch", "fabric.position", "$JS.API.STREAM.CREATE.INGEST", "$JS.API.STREAM.UPDATE.FABRIC"},
+				"fabric.epoch", "fabric.position", "$JS.API.STREAM.CREATE.INGEST", "$JS.API.STREAM.UPDATE.FABRIC",
+				"$JS.API.CONSUMER.CREATE.FABRIC.x", "$JS.API.CONSUMER.MSG.NEXT.FABRIC.x"},
 			mayNot: []string{"order.42.status", "ingest.booking.42.status", "$JS.API.STREAM.DELETE.FABRIC",
-				"$JS.API.STREAM.PURGE.FABRIC", "$JS.API.STREAM.CREATE.OTHER", "$JS.API.CONSUMER.CREATE.FABRIC.x", "_INBOX.other"},
+				"$JS.API.STREAM.PURGE.FABRIC", "$JS.API.STREAM.CREATE.OTHER", "_INBOX.other"},
 			sub:   []string{"_INBOX.a.*"},
 			noSub: []string{">", "booking.>", "ingest.>"},
 		},

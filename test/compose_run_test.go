@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,13 +25,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/petpro/fabric/edge/auth"
+	"github.com/petpro/fabric/test/pgtest"
 )
 
 // TestComposeRuns starts what the compose file starts, without containers: the
-// broker on nats.conf, and the programs with the environment and configuration
-// of their services. Then a row changes, and a service publishes.
+// broker on nats.conf, PostgreSQL with its settings and scripts, and the
+// programs with the environment and configuration of their services. Then a row
+// changes, and a service publishes.
 func TestComposeRuns(t *testing.T) {
 	h := newHost(t)
+	for range 2 { // as a second `docker compose up` does
+		h.runOnce(t, "setup")
+	}
 	h.start(t, "publisher")
 	edges := []*process{h.start(t, "edge-1"), h.start(t, "edge-2")}
 
@@ -39,9 +44,7 @@ func TestComposeRuns(t *testing.T) {
 	for i, user := range []string{"u_7", "u_9"} { // customer and vendor of booking 42
 		clients = append(clients, h.connect(t, edges[i].address(t), user))
 	}
-	if _, err := h.shop.ExecContext(t.Context(), `UPDATE bookings SET status = 'confirmed' WHERE id = '42'`); err != nil {
-		t.Fatal(err)
-	}
+	h.shop.Exec(t, `UPDATE bookings SET status = 'confirmed' WHERE id = '42'`)
 	js, err := jetstream.New(h.broker.conn(t, "service"))
 	if err != nil {
 		t.Fatal(err)
@@ -63,13 +66,13 @@ type host struct {
 	bin     string
 	volumes string
 	secret  []byte
-	shop    *sql.DB
+	shop    *pgtest.Database
 }
 
 func newHost(t *testing.T) *host {
 	t.Helper()
 	h := &host{broker: startBroker(t), project: compose(t), bin: t.TempDir(), volumes: t.TempDir()}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", h.bin, "./cmd/edge", "./cmd/publisher")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", h.bin, "./cmd/edge", "./cmd/publisher", "./cmd/fabric")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", build, err, out)
@@ -79,22 +82,93 @@ func newHost(t *testing.T) *host {
 			t.Fatal(err)
 		}
 	}
-	// What the service "shop" does at first start.
+	// What the service "keys" does at first start.
 	raw := make([]byte, 48)
 	rand.Read(raw)
 	h.secret = []byte(base64.StdEncoding.EncodeToString(raw))
 	if err := os.WriteFile(filepath.Join(h.volumes, "keys", "jwt"), h.secret, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var err error
-	if h.shop, err = sql.Open("sqlite", "file:"+filepath.Join(h.volumes, "shop", "shop.db")+"?_pragma=busy_timeout(10000)"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.shop.Close() })
-	if _, err := h.shop.ExecContext(t.Context(), read(t, "deploy/shop.sql")); err != nil {
-		t.Fatal(err)
-	}
+	h.shop = startShop(t, service(t, h.project, "postgres"))
 	return h
+}
+
+// startShop runs PostgreSQL as the image does: the command's settings, the
+// user, and the mounted scripts in the order of their names.
+func startShop(t *testing.T, s types.ServiceConfig) *pgtest.Database {
+	t.Helper()
+	opts := []pgtest.Option{pgtest.Version17}
+	for i, arg := range s.Command {
+		if name, value, ok := strings.Cut(arg, "="); ok && s.Command[i-1] == "-c" {
+			opts = append(opts, pgtest.Setting(name, value))
+		}
+	}
+	server := pgtest.Run(t, opts...)
+	vars := env(t, s)
+	user, name := vars["POSTGRES_USER"], vars["POSTGRES_DB"]
+	admin := &pgtest.Database{Server: server, Name: "postgres", DSN: server.DSN("postgres")}
+	admin.Exec(t, fmt.Sprintf("CREATE ROLE %s SUPERUSER LOGIN PASSWORD '%s'", user, vars["POSTGRES_PASSWORD"]))
+	admin.Exec(t, fmt.Sprintf("CREATE DATABASE %s OWNER %s", name, user))
+	var scripts []types.ServiceVolumeConfig
+	for _, v := range s.Volumes {
+		if strings.HasPrefix(v.Target, "/docker-entrypoint-initdb.d/") {
+			scripts = append(scripts, v)
+		}
+	}
+	slices.SortFunc(scripts, func(a, b types.ServiceVolumeConfig) int { return strings.Compare(a.Target, b.Target) })
+	for _, v := range scripts {
+		psql := exec.CommandContext(t.Context(), "psql", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--host", "127.0.0.1", "--port", strconv.Itoa(server.Port),
+			"--username", user, "--dbname", name, "--file", v.Source)
+		psql.Env = os.Environ()
+		for key, value := range vars {
+			psql.Env = append(psql.Env, key+"="+value)
+		}
+		if out, err := psql.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", v.Source, err, out)
+		}
+	}
+	return &pgtest.Database{Server: server, Name: name, DSN: server.DSN(name)}
+}
+
+// runOnce runs a service that ends by itself.
+func (h *host) runOnce(t *testing.T, name string) {
+	t.Helper()
+	s := service(t, h.project, name)
+	var args []string
+	for _, arg := range s.Command {
+		args = append(args, h.here(t, arg))
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(h.bin, s.Build.Target), args...)
+	cmd.Env = h.environ(t, s)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+}
+
+// here turns addresses of the compose file into those of the running servers.
+func (h *host) here(t *testing.T, text string) string {
+	t.Helper()
+	text = strings.ReplaceAll(text, "@postgres:5432/", "@127.0.0.1:"+strconv.Itoa(h.shop.Server.Port)+"/")
+	if strings.HasPrefix(text, "nats://") {
+		return h.broker.here(t, text)
+	}
+	return text
+}
+
+// environ is the environment of a service on this machine.
+func (h *host) environ(t *testing.T, s types.ServiceConfig) []string {
+	t.Helper()
+	out := append(os.Environ(),
+		// Free ports, and a drain that does not keep a test waiting.
+		"FABRIC_EDGE_LISTEN=127.0.0.1:0", "FABRIC_EDGE_ADMIN_LISTEN=127.0.0.1:0", "FABRIC_PUBLISHER_ADMIN_LISTEN=127.0.0.1:0",
+		"FABRIC_DRAIN_DELAY=1ms", "FABRIC_DRAIN_WINDOW=10ms")
+	for key, value := range env(t, s) {
+		if key == "FABRIC_CONFIG" {
+			value = h.mount(t, s, onHost(t, s, value))
+		}
+		out = append(out, key+"="+h.here(t, value))
+	}
+	return out
 }
 
 // process is a running program and what it logs.
@@ -114,19 +188,7 @@ func (h *host) start(t *testing.T, name string) *process {
 	s := service(t, h.project, name)
 	p := &process{name: name, more: make(chan struct{}, 1)}
 	p.cmd = exec.Command(filepath.Join(h.bin, s.Build.Target))
-	p.cmd.Env = append(os.Environ(),
-		// Free ports, and a drain that does not keep a test waiting.
-		"FABRIC_EDGE_LISTEN=127.0.0.1:0", "FABRIC_EDGE_ADMIN_LISTEN=127.0.0.1:0", "FABRIC_PUBLISHER_ADMIN_LISTEN=127.0.0.1:0",
-		"FABRIC_DRAIN_DELAY=1ms", "FABRIC_DRAIN_WINDOW=10ms")
-	for key, value := range env(t, s) {
-		switch key {
-		case "FABRIC_CONFIG":
-			value = h.mount(t, s, onHost(t, s, value))
-		case "FABRIC_NATS_URLS":
-			value = h.broker.here(t, value)
-		}
-		p.cmd.Env = append(p.cmd.Env, key+"="+value)
-	}
+	p.cmd.Env = h.environ(t, s)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func env(t *testing.T, s types.ServiceConfig) map[string]string {
 
 func TestComposeServices(t *testing.T) {
 	project := compose(t)
-	for _, name := range []string{"nats", "postgres", "shop", "publisher", "edge-1", "edge-2", "nginx", "fabric"} {
+	for _, name := range []string{"nats", "postgres", "setup", "publisher", "keys", "edge-1", "edge-2", "nginx", "fabric"} {
 		service(t, project, name)
 	}
 	dockerfile := read(t, "deploy/Dockerfile")
@@ -216,9 +216,6 @@ func paths(c config.Config) []string {
 	var out []string
 	for _, k := range c.Auth.Keys {
 		out = append(out, k.SecretFile)
-	}
-	for _, s := range c.Publisher.Sources {
-		out = append(out, s.SQLite.Path)
 	}
 	if len(c.Publisher.Sources) > 0 {
 		out = append(out, c.Publisher.State)

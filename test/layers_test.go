@@ -29,6 +29,7 @@ const (
 	libViper      = "github.com/spf13/viper"
 	libCobra      = "github.com/spf13/cobra"
 	libSQLite     = "modernc.org/sqlite/..."
+	libPGX        = "github.com/jackc/pgx/v5/..."
 	libExpr       = "github.com/expr-lang/expr/..."
 )
 
@@ -45,6 +46,12 @@ type rule struct {
 	never []string
 	why   string
 }
+
+// databases are the packages of sources that are a database, sources of all.
+var (
+	databases = []string{"publisher/sqlite", "publisher/outbox", "publisher/postgres/..."}
+	sources   = append([]string{"publisher/ingest", "publisher/pgdb"}, databases...)
+)
 
 var rules = []rule{
 	{of: "subjects", only: []string{},
@@ -69,11 +76,19 @@ var rules = []rule{
 		why: "the edge is stateless and meets the publisher only in subjects"},
 	{of: "publisher/...", never: []string{"edge/...", libGorilla, libJWT, libNATSServer, libViper},
 		why: "the publisher knows no client and meets the edge only in subjects"},
-	{of: "publisher", never: []string{libSQLite, "publisher/sqlite", "publisher/ingest"},
+	{of: "publisher", never: append([]string{libSQLite, libPGX}, sources...),
 		why: "sources' settings are plain data, so whoever reads configuration links no driver"},
-	{of: "config", never: []string{libSQLite, libNATSServer, "publisher/sqlite", "publisher/ingest"},
+	{of: "publisher/postgres/...", never: []string{"publisher/outbox", "publisher/sqlite", "publisher/ingest", libSQLite},
+		why: "sources are independent; what those of PostgreSQL share is in pgdb"},
+	{of: "publisher/outbox", never: []string{"publisher/postgres/...", "publisher/sqlite", "publisher/ingest", libSQLite},
+		why: "sources are independent; what those of PostgreSQL share is in pgdb"},
+	{of: "publisher/pgdb", never: append([]string{libSQLite}, databases...),
+		why: "it is what sources stand on, and knows none of them"},
+	{of: "publisher/postgres/pgoutput", never: []string{"publisher", libNATSClient},
+		why: "a decoder of a wire format knows the wire, so that it can be fuzzed and read by itself"},
+	{of: "config", never: append([]string{libSQLite, libPGX, libNATSServer}, sources...),
 		why: "reading configuration must not link a database or a broker"},
-	{of: "cmd/edge", never: []string{libSQLite, libNATSServer},
+	{of: "cmd/edge", never: []string{libSQLite, libPGX, libNATSServer},
 		why: "the edge's binary is the client-facing one: the less it links, the less there is to attack"},
 	{of: "cmd/publisher", never: []string{libNATSServer},
 		why: "only development embeds a broker"},
@@ -94,6 +109,7 @@ var confined = []confinement{
 	{libGorilla, []string{"edge/websocket", "cmd/fabric/...", "test/..."}, "the library is kept to upgrading and reading, in one place"},
 	{libJWT, []string{"edge/auth", "cmd/fabric/...", "test/..."}, "tokens are judged in one place"},
 	{libSQLite, []string{"publisher/sqlite", "publisher/sourcetest", "cmd/...", "test/..."}, "the database is one source among others"},
+	{libPGX, []string{"publisher/pgdb", "publisher/postgres/...", "publisher/outbox", "publisher/sourcetest", "cmd/...", "test/..."}, "what talks to PostgreSQL shares how (pgdb), and the rest does not link it"},
 	{libExpr, []string{"publisher"}, "conditions belong to the mapping"},
 }
 

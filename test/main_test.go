@@ -3,7 +3,7 @@ package test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/petpro/fabric/test/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -27,6 +27,7 @@ mapping:
 // publisher carries it, and what memory it needs for that.
 func bulk(ctx context.Context, args []string) error {
 	fs := flags("bulk")
+	source, identity := sourceFlag(fs), identityFlag(fs)
 	rows := fs.Int("rows", 50_000, "rows of the transaction")
 	notify := fs.Bool("notify", false, "PetPro's own mapping: a notification beside each status event")
 	sync := fs.Bool("sync", false, "nats-server with sync_always")
@@ -37,14 +38,16 @@ func bulk(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.shop(*rows); err != nil {
+	s, err := r.openShop(ctx, *source, "shop", *rows)
+	if err != nil {
 		return err
 	}
 	mapping, per := onlyStatus, 1
 	if *notify {
 		mapping, per = "", 2
 	}
-	file, err := r.configure(mapping)
+	s.identity = *identity
+	file, err := r.configure(ctx, s, mapping)
 	if err != nil {
 		return err
 	}
@@ -59,7 +62,7 @@ func bulk(ctx context.Context, args []string) error {
 	progress("%d messages of the initial publication in %.1f s; one UPDATE of %d rows", first, initial.Seconds(), *rows)
 
 	before := time.Now()
-	if _, err := r.db.Exec(`UPDATE bookings SET status = 'confirmed'`); err != nil {
+	if _, err := s.db.ExecContext(ctx, `UPDATE bookings SET status = 'confirmed'`); err != nil {
 		return err
 	}
 	committed := time.Now()
@@ -70,9 +73,9 @@ func bulk(ctx context.Context, args []string) error {
 	took := time.Since(committed)
 	now, peak := pub.rss()
 	const mib = 1 << 20
-	fmt.Printf("| rows | messages | UPDATE | commit → last in stream | changes/s | publisher CPU | per change | nats-server CPU | RSS before / after / peak |\n|---|---|---|---|---|---|---|---|---|\n")
-	fmt.Printf("| %d | %d | %.2f s | %.2f s | %.0f | %.2f s | %.1f µs | %.2f s | %d / %d / %d MiB |\n",
-		*rows, *rows*per, committed.Sub(before).Seconds(), took.Seconds(), float64(*rows)/took.Seconds(),
+	fmt.Printf("| source | rows | messages | UPDATE | commit → last in stream | changes/s | publisher CPU | per change | nats-server CPU | RSS before / after / peak |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Printf("| %s | %d | %d | %.2f s | %.2f s | %.0f | %.2f s | %.1f µs | %.2f s | %d / %d / %d MiB |\n",
+		*source, *rows, *rows*per, committed.Sub(before).Seconds(), took.Seconds(), float64(*rows)/took.Seconds(),
 		(pub.cpu() - cpu).Seconds(), float64((pub.cpu()-cpu).Microseconds())/float64(*rows), (r.nats.cpu() - broker).Seconds(),
 		idle/mib, now/mib, peak/mib)
 	return nil

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/petpro/fabric/edge/auth"
+	"github.com/petpro/fabric/publisher"
 )
 
 // idle holds sessions open, each in the user's own room and two bookings, and
@@ -30,10 +31,11 @@ func idle(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.shop(*n); err != nil {
+	s, err := r.openShop(ctx, publisher.KindSQLite, "shop", *n)
+	if err != nil {
 		return err
 	}
-	file, err := r.configure(onlyStatus)
+	file, err := r.configure(ctx, s, onlyStatus)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/petpro/fabric/edge/auth"
 )
@@ -19,6 +20,7 @@ import (
 // UPDATE was sent, and from the moment its commit returned.
 func latency(ctx context.Context, args []string) error {
 	fs := flags("latency")
+	source, identity := sourceFlag(fs), identityFlag(fs)
 	rate := fs.Int("rate", 50, "changes per second")
 	seconds := fs.Int("seconds", 30, "how long")
 	sync := fs.Bool("sync", false, "nats-server with sync_always")
@@ -29,10 +31,12 @@ func latency(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := r.shop(200); err != nil {
+	s, err := r.openShop(ctx, *source, "shop", 200)
+	if err != nil {
 		return err
 	}
-	file, err := r.configure("")
+	s.identity = *identity
+	file, err := r.configure(ctx, s, "")
 	if err != nil {
 		return err
 	}
@@ -63,7 +67,7 @@ func latency(ctx context.Context, args []string) error {
 		case <-tick.C:
 		}
 		sent[i] = time.Now()
-		if _, err := r.db.Exec(`UPDATE bookings SET status = ? WHERE id = ?`, fmt.Sprintf("n%d", i), fmt.Sprintf("b_%d", i%200)); err != nil {
+		if _, err := s.db.ExecContext(ctx, s.set(), fmt.Sprintf("n%d", i), fmt.Sprintf("b_%d", i%200)); err != nil {
 			return err
 		}
 		committed[i] = time.Now()
@@ -75,9 +79,17 @@ func latency(ctx context.Context, args []string) error {
 		return fmt.Errorf("%d of %d events arrived: %w", got.count(), n, err)
 	}
 	used := [3]time.Duration{pub.cpu() - cpu[0], node.cpu() - cpu[1], r.nats.cpu() - cpu[2]}
-	fmt.Printf("| from | p50 | p90 | p99 | max |\n|---|---|---|---|---|\n")
-	got.print("UPDATE sent", sent)
-	got.print("commit returned", committed)
+	stored, err := r.stored(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("| source | from | to | p50 | p90 | p99 | max |\n|---|---|---|---|---|---|---|\n")
+	print := func(from string, since []time.Time, to string, at map[int]time.Time) {
+		fmt.Printf("| %s | %s | %s | %s |\n", *source, from, to, quantiles(since, at))
+	}
+	print("commit returned", committed, "in the stream", stored)
+	print("commit returned", committed, "client", got.at)
+	print("UPDATE sent", sent, "client", got.at)
 	fmt.Printf("\n%d changes, %d events, none lost. CPU: publisher %.2f s, edge %.2f s, nats-server %.2f s.\n",
 		n, got.count(), used[0].Seconds(), used[1].Seconds(), used[2].Seconds())
 	return nil
@@ -162,15 +174,49 @@ func (a *arrivals) count() int {
 	return len(a.at)
 }
 
-// print one row: the time from each start to its arrival.
-func (a *arrivals) print(name string, from []time.Time) {
+// stored is when the stream took each change, by its own clock, which is this
+// machine's.
+func (r *rig) stored(ctx context.Context) (map[int]time.Time, error) {
+	js, err := jetstream.New(r.nc)
+	if err != nil {
+		return nil, err
+	}
+	c, err := js.OrderedConsumer(ctx, "FABRIC", jetstream.OrderedConsumerConfig{FilterSubjects: []string{"booking.*.status"}})
+	if err != nil {
+		return nil, err
+	}
+	at := map[int]time.Time{}
+	for {
+		m, err := c.Next(jetstream.FetchMaxWait(10 * time.Second))
+		if err != nil {
+			return nil, err
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return nil, err
+		}
+		var p struct{ Status string }
+		var i int
+		if json.Unmarshal(m.Data(), &p) == nil {
+			if _, err := fmt.Sscanf(p.Status, "n%d", &i); err == nil {
+				at[i] = meta.Timestamp
+			}
+		}
+		if meta.NumPending == 0 {
+			return at, nil
+		}
+	}
+}
+
+// quantiles of the time from each start to its arrival: p50, p90, p99, longest.
+func quantiles(from []time.Time, at map[int]time.Time) string {
 	d := make([]time.Duration, len(from))
 	for i, t := range from {
-		d[i] = a.at[i].Sub(t)
+		d[i] = at[i].Sub(t)
 	}
 	slices.Sort(d)
 	q := func(p float64) string {
 		return fmt.Sprintf("%.2f ms", float64(d[int(p*float64(len(d)-1))].Microseconds())/1000)
 	}
-	fmt.Printf("| %s | %s | %s | %s | %s |\n", name, q(.5), q(.9), q(.99), q(1))
+	return strings.Join([]string{q(.5), q(.9), q(.99), q(1)}, " | ")
 }

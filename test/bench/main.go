@@ -5,9 +5,15 @@
 //
 //	go run ./test/bench latency   commit → client at a steady rate
 //	go run ./test/bench bulk      one transaction of 50 000 rows
+//	go run ./test/bench small     many transactions of one row
+//	go run ./test/bench cost      the shop's transactions a second with and without a publisher
+//	go run ./test/bench takeover  a standby takes over
 //	go run ./test/bench tail      an edge that only follows the stream
 //	go run ./test/bench idle      10 000 idle sessions in two rooms each
 //	go run ./test/bench start     fabric dev, from exec to ready
+//
+// Those of the publisher take -source sqlite, postgres or outbox; a PostgreSQL
+// is started for the last two, with its default fsync.
 //
 // Each prints a table on stdout and its progress on stderr. Machines differ
 // and are busy: compare ratios and CPU seconds of one run, not bare times of
@@ -34,6 +40,9 @@ func scenarios() []scenario {
 	return []scenario{
 		{"latency", "commit → client at a steady rate", latency},
 		{"bulk", "one transaction of 50 000 rows", bulk},
+		{"small", "many transactions of one row", small},
+		{"cost", "the shop's transactions a second with and without a publisher", cost},
+		{"takeover", "a standby takes over", takeover},
 		{"tail", "an edge that only follows the stream", tail},
 		{"idle", "10 000 idle sessions in two rooms each", idle},
 		{"start", "fabric dev, from exec to ready", startup},

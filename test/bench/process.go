@@ -17,6 +17,7 @@ import (
 type process struct {
 	name string
 	cmd  *exec.Cmd
+	log  string // file; empty if it goes to stderr
 }
 
 // build makes the binaries in dir.
@@ -45,7 +46,16 @@ func spawn(dir, path string, args ...string) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
-	return &process{name: filepath.Base(path), cmd: cmd}, nil
+	return &process{name: filepath.Base(path), cmd: cmd, log: log.Name()}, nil
+}
+
+// said is the end of the process's log.
+func (p *process) said() string {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-2000):])
 }
 
 // spawnTalking starts a program and returns the first line it prints.
@@ -90,6 +100,12 @@ func (p *process) stop() {
 		p.cmd.Process.Kill()
 		<-done
 	}
+}
+
+// kill ends the process with SIGKILL and waits for it.
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
 }
 
 // cpu is the time the process has used, user and system.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -15,10 +14,11 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	_ "modernc.org/sqlite"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/petpro/fabric/config"
 	"github.com/petpro/fabric/subjects/stream"
+	"github.com/petpro/fabric/test/pgtest"
 )
 
 // natsChild is the scenario under which the program serves NATS for itself.
@@ -32,8 +32,10 @@ type rig struct {
 	nats *process
 	url  string
 	nc   *nats.Conn
-	db   *sql.DB
 	all  []*process
+
+	postgres *pgtest.Server // nil unless a scenario needs it
+	shops    []*shop
 }
 
 func newRig(ctx context.Context, syncAlways bool, commands ...string) (*rig, error) {
@@ -60,14 +62,19 @@ func newRig(ctx context.Context, syncAlways bool, commands ...string) (*rig, err
 
 // close ends everything, last started first.
 func (r *rig) close() {
-	if r.db != nil {
-		r.db.Close()
+	for _, s := range r.shops {
+		s.db.Close()
 	}
 	if r.nc != nil {
 		r.nc.Close()
 	}
 	for i := len(r.all) - 1; i >= 0; i-- {
 		r.all[i].stop()
+	}
+	if r.postgres != nil {
+		if err := r.postgres.Quit(); err != nil {
+			progress("%v", err)
+		}
 	}
 	os.RemoveAll(r.dir)
 }
@@ -96,34 +103,17 @@ func serveNATS(ctx context.Context, args []string) error {
 	return nil
 }
 
-// shop makes a SQLite shop with n bookings.
-func (r *rig) shop(n int) error {
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(r.dir, "shop.db")+"?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_txlock=immediate")
-	if err != nil {
-		return err
-	}
-	r.db = db
-	_, err = db.Exec(`
-		CREATE TABLE users (id TEXT PRIMARY KEY);
-		CREATE TABLE services (id TEXT PRIMARY KEY, provider_id TEXT);
-		CREATE TABLE bookings (id TEXT PRIMARY KEY, user_id TEXT, service_id TEXT, status TEXT,
-			updated_at TEXT, deleted_at TEXT, staff_notes TEXT);
-		CREATE TABLE notifications (id INTEGER PRIMARY KEY, user_id TEXT, type TEXT, title TEXT, message TEXT, data TEXT);
-		INSERT INTO services SELECT 's_' || value, 'v_' || value FROM (
-			WITH RECURSIVE n(value) AS (SELECT 0 UNION ALL SELECT value+1 FROM n WHERE value < 99) SELECT value FROM n);
-		WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM n WHERE i < ?-1)
-		INSERT INTO bookings SELECT 'b_' || i, 'u_' || (i % 1000), 's_' || (i % 100), 'pending', datetime('now'), NULL, 'notes' FROM n;`, n)
-	return err
-}
-
-// configure writes a configuration file; mapping is YAML, or empty for
-// PetPro's.
-func (r *rig) configure(mapping string) (string, error) {
+// configure makes the shop ready for a mapping (YAML; PetPro's if it is empty)
+// and writes a configuration file for it.
+func (r *rig) configure(ctx context.Context, s *shop, mapping string) (string, error) {
 	if mapping == "" {
 		_, m, _ := strings.Cut(string(config.PetPro), "\nmapping:")
 		mapping = "mapping:" + m
 	}
-	path := filepath.Join(r.dir, "fabric.yaml")
+	if err := s.prepare(ctx, mapping); err != nil {
+		return "", err
+	}
+	path := filepath.Join(r.dir, s.name+".yaml")
 	return path, os.WriteFile(path, fmt.Appendf(nil, `
 nats: { urls: [%q] }
 auth: { keys: [ { algorithms: [HS256], secret: %q } ] }
@@ -132,22 +122,26 @@ publisher:
   admin_listen: ""
   state: %q
   confirm_delay: 0s
-  sources: [ { name: shop, kind: sqlite, sqlite: { path: %q } } ]
-%s`, r.url, secret, filepath.Join(r.dir, "state"), filepath.Join(r.dir, "shop.db"), mapping), 0o600)
+  sources: [ %s ]
+%s`, r.url, secret, filepath.Join(r.dir, s.name+"-state"), s.yaml(), mapping), 0o600)
 }
 
 // publisher starts the publisher and waits until the initial publication of n
 // bookings is in the stream.
-func (r *rig) publisher(ctx context.Context, file string) (*process, error) {
-	p, err := spawn(r.dir, filepath.Join(r.dir, "publisher"), "--config", file)
+func (r *rig) publisher(ctx context.Context, file string, args ...string) (*process, error) {
+	p, err := spawn(r.dir, filepath.Join(r.dir, "publisher"), append([]string{"--config", file}, args...)...)
 	if err != nil {
 		return nil, err
 	}
 	r.all = append(r.all, p)
-	return p, r.await(ctx, "the initial publication", func() bool {
+	err = r.await(ctx, "the initial publication", func() bool {
 		m, err := stream.NewLeader(r.nc, "FABRIC").Last(ctx, "fabric.position")
 		return err == nil && !strings.Contains(m.Header.Get("Fabric-Position"), "=init")
 	})
+	if err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, p.said())
+	}
+	return p, nil
 }
 
 // edge starts an edge on a free port and waits until it is ready.
@@ -187,6 +181,27 @@ func (r *rig) end(ctx context.Context) uint64 {
 	return st.Last
 }
 
+// count is the number of messages in the stream whose subject fits the pattern.
+func (r *rig) count(ctx context.Context, pattern string) int {
+	js, err := jetstream.New(r.nc)
+	if err != nil {
+		return 0
+	}
+	s, err := js.Stream(ctx, "FABRIC")
+	if err != nil {
+		return 0
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(pattern))
+	if err != nil {
+		return 0
+	}
+	n := 0
+	for _, k := range info.State.Subjects {
+		n += int(k)
+	}
+	return n
+}
+
 // watermark of an edge.
 func watermark(url string) uint64 {
 	resp, err := http.Get(url + "/readyz")
@@ -203,7 +218,7 @@ func (r *rig) await(ctx context.Context, what string, ok func() bool) error {
 	deadline := time.Now().Add(2 * time.Minute)
 	for !ok() {
 		if time.Now().After(deadline) || ctx.Err() != nil {
-			return fmt.Errorf("%s: not ready within 2 minutes; the logs are in %s", what, r.dir)
+			return fmt.Errorf("%s: not ready within 2 minutes", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}

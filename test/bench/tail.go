@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/petpro/fabric/publisher"
 	"github.com/petpro/fabric/subjects/stream"
 )
 
@@ -30,7 +31,11 @@ func tail(ctx context.Context, args []string) error {
 		return err
 	}
 	progress("epoch %v", e)
-	file, err := r.configure("")
+	s, err := r.openShop(ctx, publisher.KindSQLite, "shop", 1)
+	if err != nil {
+		return err
+	}
+	file, err := r.configure(ctx, s, "")
 	if err != nil {
 		return err
 	}

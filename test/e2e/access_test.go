@@ -9,6 +9,7 @@ import (
 // Nobody but participants gets in, whether the booking exists or not; a
 // token's claim and an admin role do.
 func TestStrangerIsRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, 2)
 	c := dial(t, s.edges[0].url)
 	reply := c.connect(token(t, "sam"), "", room(0), "booking.nowhere")
@@ -46,8 +47,10 @@ func TestStrangerIsRefused(t *testing.T) {
 }
 
 // Who loses access while connected gets nothing that comes after.
-func TestAccessLostWhileConnected(t *testing.T) {
-	s := start(t, 1)
+func TestAccessLostWhileConnected(t *testing.T) { eachShop(t, databases, accessLostWhileConnected) }
+
+func accessLostWhileConnected(t *testing.T, shop option) {
+	s := start(t, 1, shop)
 	vendor, customer := dial(t, s.edges[0].url), dial(t, s.edges[1].url)
 	vendor.connect(token(t, "vera"), "", room(0))
 	customer.connect(token(t, "carl"), "", room(0))
@@ -76,8 +79,10 @@ func TestAccessLostWhileConnected(t *testing.T) {
 }
 
 // A followed row that changes takes its bookings along.
-func TestServiceGetsAnotherProvider(t *testing.T) {
-	s := start(t, 2)
+func TestServiceGetsAnotherProvider(t *testing.T) { eachShop(t, databases, serviceGetsAnotherProvider) }
+
+func serviceGetsAnotherProvider(t *testing.T, shop option) {
+	s := start(t, 2, shop)
 	vendor := dial(t, s.edges[0].url)
 	vendor.connect(token(t, "vera"), "", room(0), room(1))
 	s.exec(`UPDATE services SET provider_id = 'victor' WHERE id = 's_1'`)
@@ -91,13 +96,15 @@ func TestServiceGetsAnotherProvider(t *testing.T) {
 }
 
 // Who lost access while away is told so, and gets nothing of the meantime.
-func TestAccessLostWhileAway(t *testing.T) {
+func TestAccessLostWhileAway(t *testing.T) { eachShop(t, databases, accessLostWhileAway) }
+
+func accessLostWhileAway(t *testing.T, shop option) {
 	for _, tt := range []struct {
 		name string
 		ring int
 	}{{"ring", 16 << 20}, {"history", 64 << 10}} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := start(t, 200, withRing(tt.ring))
+			s := start(t, 200, withRing(tt.ring), shop)
 			c := dial(t, s.edges[0].url)
 			c.connect(token(t, "carl"), "", room(0), room(1))
 			c.close()
@@ -127,6 +134,7 @@ func TestAccessLostWhileAway(t *testing.T) {
 
 // A change of participants cuts a replay that is under way.
 func TestAccessLostDuringReplay(t *testing.T) {
+	t.Parallel()
 	s := start(t, 1)
 	warm := dial(t, s.edges[1].url)
 	warm.connect(token(t, "carl"), "", room(0))
@@ -157,6 +165,37 @@ func TestAccessLostDuringReplay(t *testing.T) {
 	}
 	if got := statuses(c.events(room(0))); len(got) == 100 || slices.Contains(got, "completed") {
 		t.Errorf("the replay was not cut: %d events", len(got))
+	}
+}
+
+// A booking that is deleted by a mark, or for good, is nobody's; taking the mark
+// back gives it back.
+func TestDeletedBooking(t *testing.T) { eachShop(t, databases, deletedBooking) }
+
+func deletedBooking(t *testing.T, shop option) {
+	s := start(t, 2, shop)
+	c := dial(t, s.edges[0].url)
+	c.connect(token(t, "vera"), "", room(0), room(1))
+	s.exec(`UPDATE bookings SET deleted_at = CURRENT_TIMESTAMP WHERE id = 'b_0'`)
+	s.exec(`DELETE FROM bookings WHERE id = 'b_1'`)
+	for i := range 2 {
+		c.wait("revoked", func(f frame) bool { return f.Revoked != nil && f.Revoked.Room == room(i) })
+		if f := c.reply(c.send("join", map[string]any{"room": room(i)})); f.Error == nil || f.Error.Code != 103 {
+			t.Errorf("join of the deleted %s: %+v", room(i), f)
+		}
+	}
+	s.set(0, "confirmed") // nobody sees what becomes of it
+	s.exec(`UPDATE bookings SET deleted_at = NULL WHERE id = 'b_0'`)
+	s.quiet()
+	s.settle()
+	if f := c.reply(c.send("join", map[string]any{"room": room(0)})); f.Error != nil {
+		t.Errorf("join after it was taken back: %+v", f.Error)
+	}
+	got := c.wait("the last value", func(f frame) bool {
+		return f.Event != nil && f.Event.Room == room(0) && slices.Contains(statuses([]event{*f.Event}), "confirmed")
+	})
+	if !got.Event.Snapshot {
+		t.Errorf("a change from while it was deleted came live: %+v", got.Event)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 
 // Every bad command gets its code, and the session lives on.
 func TestBadCommands(t *testing.T) {
+	t.Parallel()
 	s := start(t, 1)
 	c := dial(t, s.edges[0].url)
 	c.connect(token(t, "carl"), "", room(0))
@@ -61,6 +62,7 @@ func TestBadCommands(t *testing.T) {
 // A cursor that does not parse refuses the connect, which may be sent again;
 // one of another epoch or of the future is a gap.
 func TestBadCursors(t *testing.T) {
+	t.Parallel()
 	s := start(t, 1)
 	c := dial(t, s.edges[0].url)
 	f := c.reply(c.send("connect", map[string]any{"token": token(t, "carl"), "cursor": "nonsense", "rooms": []any{room(0)}}))
@@ -97,6 +99,7 @@ func TestBadCursors(t *testing.T) {
 
 // Tokens that are not what they say are refused: 101 and close 3500.
 func TestBadTokens(t *testing.T) {
+	t.Parallel()
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -149,6 +152,7 @@ func TestBadTokens(t *testing.T) {
 
 // Frames that are no frames end their connection only.
 func TestBadFrames(t *testing.T) {
+	t.Parallel()
 	s := start(t, 1)
 	good := dial(t, s.edges[0].url)
 	good.connect(token(t, "carl"), "", room(0))
@@ -172,6 +176,7 @@ func TestBadFrames(t *testing.T) {
 
 // Silent, slow and half-open handshakes do not keep others out.
 func TestHandshakesThatNeverEnd(t *testing.T) {
+	t.Parallel()
 	s := start(t, 1)
 	addr := strings.TrimPrefix(s.edges[0].url, "http://")
 	for i := range 80 {

@@ -11,6 +11,7 @@ import (
 // NATS is restarted under load, three times: sessions stay, and see every
 // change once and in order.
 func TestBrokerRestartedUnderLoad(t *testing.T) {
+	t.Parallel()
 	s := start(t, 10, withKeep(10_000))
 	names := make([]any, 10)
 	for i := range names {
@@ -70,6 +71,7 @@ func TestBrokerRestartedUnderLoad(t *testing.T) {
 // gets 108; sessions are told that the data may lag, and that it no longer
 // does.
 func TestBrokerAway(t *testing.T) {
+	t.Parallel()
 	s := start(t, 2)
 	c := dial(t, s.edges[0].url)
 	c.connect(token(t, "carl"), "", room(0))
@@ -99,6 +101,7 @@ func TestBrokerAway(t *testing.T) {
 // An edge that drains turns unready, sends its sessions away one by one with a
 // word, and ends; they resume on the other.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	s := start(t, 1)
 	const n = 20
 	clients := make([]*client, n)

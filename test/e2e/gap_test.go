@@ -6,12 +6,15 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 )
 
 // After more than keep changes the gap's bounds are exact: nothing outside of
 // them is missing, nothing inside was delivered; then comes the last value.
 // With one change less nothing is lost.
-func TestGapBoundsAfterKeep(t *testing.T) {
+func TestGapBoundsAfterKeep(t *testing.T) { eachShop(t, databases, gapBoundsAfterKeep) }
+
+func gapBoundsAfterKeep(t *testing.T, shop option) {
 	const keep = 8
 	for _, tt := range []struct {
 		name   string
@@ -24,7 +27,7 @@ func TestGapBoundsAfterKeep(t *testing.T) {
 		{"history, many", 64 << 10, 5 * keep, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := start(t, 150, withKeep(keep), withRing(tt.ring))
+			s := start(t, 150, withKeep(keep), withRing(tt.ring), shop)
 			c := dial(t, s.edges[0].url)
 			c.connect(token(t, "vera"), "", room(0), room(1))
 			s.set(0, "confirmed")
@@ -64,8 +67,10 @@ func TestGapBoundsAfterKeep(t *testing.T) {
 
 // A new epoch (here: another limit) is told to who is connected and to who
 // was away, with fresh last values; cursors of it work again.
-func TestEpochChange(t *testing.T) {
-	s := start(t, 2, withKeep(64))
+func TestEpochChange(t *testing.T) { eachShop(t, databases, epochChange) }
+
+func epochChange(t *testing.T, shop option) {
+	s := start(t, 2, withKeep(64), shop)
 	c, away := dial(t, s.edges[0].url), dial(t, s.edges[1].url)
 	c.connect(token(t, "carl"), "", room(0), room(1))
 	away.connect(token(t, "carl"), "", room(0))
@@ -112,7 +117,8 @@ func TestEpochChange(t *testing.T) {
 // The stream loses its end (a store restored from an older copy). Nobody is
 // told "recovered"; everybody ends on the database's truth.
 func TestTruncatedLog(t *testing.T) {
-	s := start(t, 2)
+	t.Parallel()
+	s := start(t, 2, withConfirmDelay(time.Minute))
 	c, away := dial(t, s.edges[0].url), dial(t, s.edges[1].url)
 	c.connect(token(t, "carl"), "", room(0))
 	away.connect(token(t, "carl"), "", room(0))

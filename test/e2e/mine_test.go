@@ -7,8 +7,10 @@ import (
 
 // "mine" joins what is open, follows what opens and closes, and after an
 // absence brings the bookings that closed meanwhile up to their end.
-func TestMine(t *testing.T) {
-	s := start(t, 3)
+func TestMine(t *testing.T) { eachShop(t, databases, mine) }
+
+func mine(t *testing.T, shop option) {
+	s := start(t, 3, shop)
 	c := dial(t, s.edges[0].url)
 	reply := c.connect(token(t, "vera"), "", "mine")
 	for i := range 3 {
@@ -60,8 +62,10 @@ func TestMine(t *testing.T) {
 
 // A booking that gets another vendor appears for the new one with its last
 // value, and is taken from the old one.
-func TestMineFollowsParticipants(t *testing.T) {
-	s := start(t, 1)
+func TestMineFollowsParticipants(t *testing.T) { eachShop(t, databases, mineFollowsParticipants) }
+
+func mineFollowsParticipants(t *testing.T, shop option) {
+	s := start(t, 1, shop)
 	s.exec(`INSERT INTO services VALUES ('s_9', 'victor')`)
 	old, next := dial(t, s.edges[0].url), dial(t, s.edges[1].url)
 	old.connect(token(t, "vera"), "", "mine")

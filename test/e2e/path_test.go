@@ -6,8 +6,10 @@ import (
 )
 
 // An outside writer's row reaches both participants, each on another edge.
-func TestRowReachesBothEdges(t *testing.T) {
-	s := start(t, 3)
+func TestRowReachesBothEdges(t *testing.T) { eachShop(t, everywhere, rowReachesBothEdges) }
+
+func rowReachesBothEdges(t *testing.T, shop option) {
+	s := start(t, 3, shop)
 	vendor, customer := dial(t, s.edges[0].url), dial(t, s.edges[1].url)
 	vendor.connect(token(t, "vera"), "", room(0), room(1))
 	customer.connect(token(t, "carl"), "", room(0))
@@ -25,13 +27,15 @@ func TestRowReachesBothEdges(t *testing.T) {
 
 // A client that was away resumes on the other edge with exactly what it
 // missed: from the ring, and with a ring too small from history.
-func TestResumeOnOtherEdge(t *testing.T) {
+func TestResumeOnOtherEdge(t *testing.T) { eachShop(t, databases, resumeOnOtherEdge) }
+
+func resumeOnOtherEdge(t *testing.T, shop option) {
 	for _, tt := range []struct {
 		name string
 		ring int
 	}{{"ring", 16 << 20}, {"history", 64 << 10}} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := start(t, 40, withRing(tt.ring))
+			s := start(t, 40, withRing(tt.ring), shop)
 			c := dial(t, s.edges[0].url)
 			c.connect(token(t, "carl"), "", room(0), room(1))
 			s.set(0, "confirmed")
@@ -49,8 +53,7 @@ func TestResumeOnOtherEdge(t *testing.T) {
 					}
 				}
 			}
-			s.published(39, "completed")
-			s.settle()
+			s.settleAfter(39, "confirmed")
 
 			c = dial(t, s.edges[1].url)
 			reply := c.connect(token(t, "carl"), cursor, room(0), room(1))

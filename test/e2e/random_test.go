@@ -24,6 +24,7 @@ var (
 // twice, nothing out of order, nothing missing without a gap that names it,
 // nothing without entitlement, and in the end everybody is up to date.
 func TestRandom(t *testing.T) {
+	t.Parallel()
 	seed := *e2eSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())

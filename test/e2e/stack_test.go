@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,45 +17,36 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
-	_ "modernc.org/sqlite"
 
 	"github.com/petpro/fabric/config"
 	"github.com/petpro/fabric/edge"
 	"github.com/petpro/fabric/edge/auth"
 	"github.com/petpro/fabric/publisher"
 	"github.com/petpro/fabric/publisher/ingest"
-	"github.com/petpro/fabric/publisher/sqlite"
 	"github.com/petpro/fabric/subjects"
 	"github.com/petpro/fabric/subjects/stream"
 	"github.com/petpro/fabric/test/natstest"
+	"github.com/petpro/fabric/test/shoptest"
 )
 
-func TestMain(m *testing.M) { natstest.Main(m) }
-
 const secret = "a secret of the tests, 32 bytes and more"
-
-// schema of the shop: bookings, and what says who takes part in them.
-const schema = `
-CREATE TABLE users (id TEXT PRIMARY KEY, name TEXT);
-CREATE TABLE services (id TEXT PRIMARY KEY, provider_id TEXT);
-CREATE TABLE bookings (id TEXT PRIMARY KEY, user_id TEXT, service_id TEXT, status TEXT,
-	updated_at TEXT, deleted_at TEXT, staff_notes TEXT);
-CREATE TABLE notifications (id INTEGER PRIMARY KEY, user_id TEXT, type TEXT, title TEXT,
-	message TEXT, data TEXT);
-INSERT INTO services VALUES ('s_1', 'vera'), ('s_2', 'other');
-`
 
 // stack is the whole fabric in one process, on real parts.
 type stack struct {
 	t     testing.TB
 	nats  *natstest.Server
 	nc    *nats.Conn
-	db    *sql.DB // an outside writer
-	path  string
+	shop  *shoptest.Shop // written to by an outside writer
+	state string         // the publisher's state directory
 	edges []*node
 	pub   *part
 
 	markers   int // see quiet
+	kind      shoptest.Kind
+	schema    shoptest.Schema
+	mapping   []byte        // of a configuration file
+	nobody    string        // user of the markers
+	delay     time.Duration // of confirmations
 	keep      int
 	ring      int
 	edit      func(*edge.Config)
@@ -66,10 +56,20 @@ type stack struct {
 // option changes a stack before it starts.
 type option func(*stack)
 
+func on(kind shoptest.Kind) option            { return func(s *stack) { s.kind = kind } }
 func withKeep(n int) option                   { return func(s *stack) { s.keep = n } }
 func withRing(bytes int) option               { return func(s *stack) { s.ring = bytes } }
 func withEdge(edit func(*edge.Config)) option { return func(s *stack) { s.edit = edit } }
+func withConfirmDelay(d time.Duration) option { return func(s *stack) { s.delay = d } }
 func withoutPublisher() option                { return func(s *stack) { s.noPublish = true } }
+
+// withTables makes a shop of another form than that of PetPro's migrations.
+func withTables(schema shoptest.Schema, mapping []byte) option {
+	return func(s *stack) { s.schema, s.mapping = schema, mapping }
+}
+
+// withNobody names the user whom quiet may notify, where ids are not any text.
+func withNobody(user string) option { return func(s *stack) { s.nobody = user } }
 
 // part is something that runs until it is stopped.
 type part struct {
@@ -105,7 +105,7 @@ type node struct {
 // vendor vera, the publisher and two edges.
 func start(t testing.TB, bookings int, opts ...option) *stack {
 	t.Helper()
-	s := &stack{t: t, keep: 128, ring: 16 << 20}
+	s := &stack{t: t, kind: shoptest.SQLite, schema: shoptest.Services, mapping: config.PetPro, nobody: "nobody", keep: 128, ring: 16 << 20}
 	for _, o := range opts {
 		o(s)
 	}
@@ -126,17 +126,12 @@ func start(t testing.TB, bookings int, opts ...option) *stack {
 
 func (s *stack) openShop(bookings int) {
 	s.t.Helper()
-	s.path = filepath.Join(s.t.TempDir(), "shop.db")
-	db, err := sql.Open("sqlite", "file:"+s.path+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_txlock=immediate")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.db = db
-	s.t.Cleanup(func() { db.Close() })
-	s.exec(schema)
+	s.state = filepath.Join(s.t.TempDir(), "state")
+	s.shop = shoptest.New(s.t, s.kind, s.schema)
 	for i := range bookings {
-		s.exec(`INSERT INTO bookings (id, user_id, service_id, status, updated_at) VALUES (?, 'carl', 's_1', 'pending', datetime('now'))`, id(i))
+		s.exec(`INSERT INTO bookings (id, user_id, service_id, status, updated_at) VALUES (?, 'carl', 's_1', 'pending', CURRENT_TIMESTAMP)`, id(i))
 	}
+	s.shop.Prepare(s.t, s.publisherConfig().Mapping)
 }
 
 // id of the i-th booking, and its room.
@@ -145,31 +140,26 @@ func room(i int) string { return "booking." + id(i) }
 
 func (s *stack) exec(query string, args ...any) {
 	s.t.Helper()
-	if _, err := s.db.Exec(query, args...); err != nil {
-		s.t.Fatalf("%s: %v", query, err)
-	}
+	s.shop.Exec(s.t, query, args...)
 }
 
-// set changes a booking's status as any SQLite client would.
+// set changes a booking's status as any client of the database would.
 func (s *stack) set(booking int, status string) {
 	s.t.Helper()
-	s.exec(`UPDATE bookings SET status = ?, updated_at = datetime('now') WHERE id = ?`, status, id(booking))
+	s.exec(`UPDATE bookings SET status = ?, updated_at = CURRENT_TIMESTAMP WHERE id = ?`, status, id(booking))
 }
 
 // config of the publisher, which tests may read.
 func (s *stack) publisherConfig() publisher.Config {
 	s.t.Helper()
-	m, err := config.ParseMapping(config.PetPro)
+	m, err := config.ParseMapping(s.mapping)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	cfg := publisher.DefaultConfig()
-	cfg.Mapping, cfg.Keep, cfg.ConfirmDelay = m, s.keep, 0
-	cfg.State = filepath.Join(filepath.Dir(s.path), "state")
-	cfg.Sources = []publisher.SourceConfig{
-		{Name: "shop", Kind: "sqlite", SQLite: publisher.SQLiteConfig{Path: s.path}},
-		{Name: "ingest", Kind: "ingest"},
-	}
+	cfg.Mapping, cfg.Keep, cfg.ConfirmDelay = m, s.keep, s.delay
+	cfg.State = s.state
+	cfg.Sources = []publisher.SourceConfig{s.shop.SourceConfig(), {Name: "ingest", Kind: "ingest"}}
 	return cfg
 }
 
@@ -177,7 +167,7 @@ func (s *stack) publisherConfig() publisher.Config {
 func (s *stack) publish() {
 	s.t.Helper()
 	cfg := s.publisherConfig()
-	p, err := newPublisher(cfg, s.nc, logger(s.t))
+	p, err := s.newPublisher(cfg)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -192,18 +182,21 @@ func (s *stack) publish() {
 }
 
 // newPublisher wires a publisher as cmd/publisher does.
-func newPublisher(cfg publisher.Config, nc *nats.Conn, log *slog.Logger) (*publisher.Publisher, error) {
+func (s *stack) newPublisher(cfg publisher.Config) (*publisher.Publisher, error) {
 	mapper, err := publisher.NewMapper(cfg.Mapping, cfg.Kinds, cfg.MaxPayload)
 	if err != nil {
 		return nil, err
 	}
-	reg := prometheus.NewRegistry()
-	own, err := ingest.New(ingest.Config{Name: "ingest", Stream: cfg.IngestStream, Kinds: cfg.Kinds, MaxPayload: cfg.MaxPayload}, nc, log, reg)
+	log, reg := logger(s.t), prometheus.NewRegistry()
+	own, err := ingest.New(ingest.Config{Name: "ingest", Stream: cfg.IngestStream, Kinds: cfg.Kinds, MaxPayload: cfg.MaxPayload}, s.nc, log, reg)
 	if err != nil {
 		return nil, err
 	}
-	sources := []publisher.Source{sqlite.New("shop", cfg.Sources[0].SQLite, cfg.Mapping, log), own}
-	return publisher.New(cfg, nc, sources, mapper, log, reg)
+	rows, err := s.shop.Source(cfg.Mapping, log, reg)
+	if err != nil {
+		return nil, err
+	}
+	return publisher.New(cfg, s.nc, []publisher.Source{rows, own}, mapper, log, reg)
 }
 
 // addEdge starts one more edge and waits until it is ready.
@@ -385,7 +378,7 @@ func (s *stack) settleAfter(booking int, status string) {
 // notification for nobody comes last.
 func (s *stack) quiet() {
 	s.t.Helper()
-	s.exec(`INSERT INTO notifications (user_id, type, title) VALUES ('nobody', ?, 'marker')`, s.t.Name())
+	s.exec(`INSERT INTO notifications (user_id, type, title, message) VALUES (?, 'MARKER', 'marker', '')`, s.nobody)
 	js, err := jetstream.New(s.nc)
 	if err != nil {
 		s.t.Fatal(err)
@@ -396,7 +389,8 @@ func (s *stack) quiet() {
 		if err != nil {
 			return false
 		}
-		info, err := st.Info(s.t.Context(), jetstream.WithSubjectFilter("user.nobody.notification"))
-		return err == nil && info.State.Subjects["user.nobody.notification"] >= min(uint64(s.markers), uint64(s.keep))
+		subject := "user." + s.nobody + ".notification"
+		info, err := st.Info(s.t.Context(), jetstream.WithSubjectFilter(subject))
+		return err == nil && info.State.Subjects[subject] >= min(uint64(s.markers), uint64(s.keep))
 	})
 }

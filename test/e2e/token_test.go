@@ -12,6 +12,7 @@ import (
 
 // A token stops working at exp; a refresh before it carries the session on.
 func TestExpiryAndRefresh(t *testing.T) {
+	t.Parallel()
 	s := start(t, 1)
 	c := dial(t, s.edges[0].url)
 	c.connect(tokenFor(t, "carl", nil, nil, 3*time.Second), "", room(0))
@@ -41,6 +42,7 @@ func TestExpiryAndRefresh(t *testing.T) {
 // Log-out ends every session with an older token, on every edge, and keeps
 // such tokens out; a newer one works.
 func TestLogOutEverywhere(t *testing.T) {
+	t.Parallel()
 	s := start(t, 1)
 	stale := token(t, "carl")
 	a, b := dial(t, s.edges[0].url), dial(t, s.edges[1].url)
@@ -82,6 +84,7 @@ func TestLogOutEverywhere(t *testing.T) {
 
 // What a service publishes itself reaches the room, once.
 func TestIngest(t *testing.T) {
+	t.Parallel()
 	s := start(t, 1)
 	c := dial(t, s.edges[0].url)
 	c.connect(token(t, "carl"), "", room(0))
