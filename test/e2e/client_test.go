@@ -306,7 +306,9 @@ func (c *client) endedWithin(limit time.Duration) int {
 	case <-time.After(limit):
 		c.t.Fatalf("the connection has not ended within %s\n%s", limit, c.dump())
 	}
-	if e, ok := errors.AsType[*websocket.CloseError](c.closed); ok {
+	// gorilla's word for an end in the middle of a frame is 1006, which RFC 6455
+	// §7.4.1 keeps for a connection without a close frame.
+	if e, ok := errors.AsType[*websocket.CloseError](c.closed); ok && e.Code != websocket.CloseAbnormalClosure {
 		return e.Code
 	}
 	return 0
